@@ -1,0 +1,35 @@
+# What the build needs, with the name of the Debian package in every complaint.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+# Says which package is missing and how to get it, instead of a CMake stack trace.
+macro(kfast_need found what package)
+  if(NOT ${found})
+    message(FATAL_ERROR "kfast needs ${what}. On Debian: apt-get install ${package} (or run tools/setup, which does it).")
+  endif()
+endmacro()
+
+# A cross build of the portable tests has neither librdkafka nor the rest for its target.
+option(KFAST_ONLY_PORTABLE_TESTS "Only the tests that need nothing but libc and GoogleTest" OFF)
+if(KFAST_DAEMON OR KFAST_TOOLS OR (KFAST_TESTS AND NOT KFAST_ONLY_PORTABLE_TESTS))
+  pkg_check_modules(rdkafka IMPORTED_TARGET rdkafka>=2.0.2)
+  kfast_need(rdkafka_FOUND "librdkafka 2.0.2 or newer (2.6.1 or newer for SASL/SCRAM)" librdkafka-dev)
+  if(rdkafka_VERSION VERSION_LESS 2.6.1)
+    message(WARNING "librdkafka ${rdkafka_VERSION} is older than 2.6.1: it cannot log in with SASL/SCRAM to Kafka 3.7.2 "
+                    "and newer, so kfastd will refuse SCRAM profiles. tools/setup builds a newer one.")
+  endif()
+  find_package(spdlog QUIET)
+  kfast_need(spdlog_FOUND "spdlog" libspdlog-dev)
+  find_package(nlohmann_json QUIET)
+  kfast_need(nlohmann_json_FOUND "nlohmann-json" nlohmann-json3-dev)
+  find_package(CLI11 QUIET)
+  kfast_need(CLI11_FOUND "CLI11" libcli11-dev)
+  find_path(KFAST_BOOST_INCLUDE boost/interprocess/mapped_region.hpp)
+  kfast_need(KFAST_BOOST_INCLUDE "Boost.Interprocess" libboost-dev)
+  find_path(KFAST_TOMLPP_INCLUDE toml++/toml.h)
+  kfast_need(KFAST_TOMLPP_INCLUDE "toml++" libtomlplusplus-dev)
+endif()
+if(KFAST_TESTS)
+  find_package(GTest QUIET)
+  kfast_need(GTest_FOUND "GoogleTest" libgtest-dev)
+endif()
