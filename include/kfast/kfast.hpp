@@ -1,0 +1,250 @@
+/// kfast for C++20: kfast.h with owners, spans and results. Header-only; throws nothing and needs no exceptions.
+///
+///   auto producer = kfast::Producer::open();
+///   if (!producer) { std::cerr << producer.error().message() << '\n'; return 1; }
+///   auto orders = producer->topic("orders");
+///   if (orders) { producer->send(*orders, "key", "value"); }
+///   producer->flush(std::chrono::seconds(5));
+///
+/// What a call means, its errors and its limits stand in kfast.h. A producer belongs to one thread at a time.
+#pragma once
+
+#include <chrono>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "kfast/kfast.h"
+
+namespace kfast {
+
+/// Why a call failed: one of KFAST_ERR_*, and a sentence.
+class Error {
+ public:
+  Error() noexcept = default;
+  explicit Error(int code) noexcept : code_(code) {}
+  Error(int code, std::string text) noexcept : code_(code), text_(std::move(text)) {}
+
+  [[nodiscard]] int code() const noexcept { return code_; }
+  /// What was wrong this time where the call had no producer to keep it; else what the code means (Producer::last_error says
+  /// more).
+  [[nodiscard]] const char* message() const noexcept {
+    return text_.empty() ? kfast_strerror(code_) : text_.c_str();
+  }
+
+ private:
+  int code_ = KFAST_OK;
+  std::string text_;
+};
+
+/// A value, or why there is none.
+template <class T>
+class Expected {
+ public:
+  Expected(T value) noexcept : value_(std::move(value)) {}
+  Expected(Error error) noexcept : error_(std::move(error)) {}
+
+  [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
+  explicit operator bool() const noexcept { return has_value(); }
+  /// Aborts when there is no value.
+  [[nodiscard]] T& value() & noexcept { return *checked(); }
+  [[nodiscard]] T&& value() && noexcept { return std::move(*checked()); }
+  [[nodiscard]] T& operator*() & noexcept { return value(); }
+  [[nodiscard]] T&& operator*() && noexcept { return std::move(*this).value(); }
+  T* operator->() noexcept { return checked(); }
+  [[nodiscard]] const Error& error() const noexcept { return error_; }
+
+ private:
+  T* checked() noexcept {
+    if (!value_) {
+      std::abort();
+    }
+    return &*value_;
+  }
+  std::optional<T> value_;
+  Error error_;
+};
+
+/// Success, or why not.
+template <>
+class Expected<void> {
+ public:
+  Expected() noexcept = default;
+  Expected(Error error) noexcept : error_(std::move(error)) {}
+
+  [[nodiscard]] bool has_value() const noexcept { return error_.code() == KFAST_OK; }
+  explicit operator bool() const noexcept { return has_value(); }
+  [[nodiscard]] const Error& error() const noexcept { return error_; }
+
+ private:
+  Error error_;
+};
+
+/// A key, a value or a header's value: bytes that are read during the call only, or null (std::nullopt). Empty is not null.
+class Bytes {
+ public:
+  constexpr Bytes(std::nullopt_t) noexcept {}
+  constexpr Bytes(std::string_view text) noexcept
+      : data_(text.data() == nullptr ? "" : text.data()), size_(text.size()) {}
+  constexpr Bytes(const char* text) noexcept : Bytes(std::string_view(text)) {}
+  Bytes(const std::string& text) noexcept : Bytes(std::string_view(text)) {}
+  Bytes(std::span<const std::byte> bytes) noexcept
+      : data_(bytes.data() == nullptr ? static_cast<const void*>("") : bytes.data()),
+        size_(bytes.size()) {}
+  template <class T>
+    requires std::is_constructible_v<Bytes, const T&>
+  Bytes(const std::optional<T>& maybe) noexcept : Bytes(maybe ? Bytes(*maybe) : Bytes(std::nullopt)) {}
+
+  [[nodiscard]] const void* data() const noexcept { return data_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+ private:
+  const void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// One record header. Laid out as kfast_header_t, so that a span of them is passed on as it is.
+class Header : public kfast_header_t {
+ public:
+  Header(std::string_view header_name, Bytes header_value) noexcept
+      : kfast_header_t{header_name.data(), header_name.size(), header_value.data(),
+                       header_value.size()} {}
+};
+static_assert(sizeof(Header) == sizeof(kfast_header_t) && std::is_standard_layout_v<Header>);
+
+using Report = kfast_report_t;
+
+/// Options by name, as kfast_options_set lists them.
+class Options {
+ public:
+  Options() noexcept : options_(kfast_options_new()) {}
+
+  [[nodiscard]] Expected<void> set(const char* name, const char* value) noexcept {
+    if (options_ == nullptr) {
+      return Error(KFAST_ERR_NO_MEMORY);
+    }
+    char why[512] = "";
+    const int code = kfast_options_set(options_.get(), name, value, why, sizeof why);
+    return code == KFAST_OK ? Expected<void>() : Error(code, why);
+  }
+  [[nodiscard]] Expected<void> set(const std::string& name, const std::string& value) noexcept {
+    return set(name.c_str(), value.c_str());
+  }
+
+  [[nodiscard]] const kfast_options_t* get() const noexcept { return options_.get(); }
+
+ private:
+  struct Free {
+    void operator()(kfast_options_t* options) const noexcept { kfast_options_free(options); }
+  };
+  std::unique_ptr<kfast_options_t, Free> options_;
+};
+
+/// What a record may have besides key and value.
+struct SendExtras {
+  std::int32_t partition = KFAST_ANY_PARTITION;
+  std::optional<std::chrono::system_clock::time_point> timestamp{};  // none: now
+  std::span<const Header> headers{};
+  /// How long to wait for room when the ring is full; negative: for ever.
+  std::chrono::milliseconds timeout{0};
+};
+
+/// A producer. Moves, never copies; closes itself without waiting: flush() first to know what became of the records.
+class Producer {
+ public:
+  [[nodiscard]] static Expected<Producer> open() noexcept { return open_with(nullptr); }
+  [[nodiscard]] static Expected<Producer> open(const Options& options) noexcept {
+    return options.get() == nullptr ? Expected<Producer>(Error(KFAST_ERR_NO_MEMORY))
+                                    : open_with(options.get());
+  }
+
+  /// The number of a topic; asking again gives the same number.
+  [[nodiscard]] Expected<std::int32_t> topic(const char* name) noexcept {
+    return result(kfast_topic(producer_.get(), name));
+  }
+  [[nodiscard]] Expected<std::int32_t> topic(const std::string& name) noexcept {
+    return topic(name.c_str());
+  }
+  /// Empty when there is no such topic.
+  [[nodiscard]] std::string_view topic_name(std::int32_t topic) const noexcept {
+    const char* name = kfast_topic_name(producer_.get(), topic);
+    return name == nullptr ? std::string_view() : std::string_view(name);
+  }
+
+  /// Sends a record and returns its position, which identifies it in its report. Never waits.
+  Expected<std::int64_t> send(std::int32_t topic, Bytes key, Bytes value) noexcept {
+    return result(kfast_send(producer_.get(), topic, key.data(), key.size(), value.data(),
+                             value.size()));
+  }
+  /// The same with headers, timestamp, partition and a time-out.
+  Expected<std::int64_t> send(std::int32_t topic, Bytes key, Bytes value,
+                              const SendExtras& extras) noexcept {
+    std::int64_t timestamp = KFAST_NOW;
+    if (extras.timestamp) {
+      timestamp = std::chrono::duration_cast<std::chrono::milliseconds>(
+                      extras.timestamp->time_since_epoch())
+                      .count();
+    }
+    return result(kfast_send_record(producer_.get(), topic, extras.partition, timestamp, key.data(),
+                                    key.size(), value.data(), value.size(), extras.headers.data(),
+                                    extras.headers.size(), milliseconds(extras.timeout)));
+  }
+
+  /// Fills the front of `reports`; returns how many. Fewer than asked for: fd() becomes readable when there are more.
+  [[nodiscard]] Expected<std::size_t> reports(std::span<Report> reports) noexcept {
+    const int count = kfast_reports(producer_.get(), reports.data(), reports.size());
+    return count < 0 ? Expected<std::size_t>(Error(count))
+                     : Expected<std::size_t>(static_cast<std::size_t>(count));
+  }
+
+  /// Waits until every record has its outcome; negative: for ever.
+  Expected<void> flush(std::chrono::milliseconds timeout) noexcept {
+    const int code = kfast_flush(producer_.get(), milliseconds(timeout));
+    return code == KFAST_OK ? Expected<void>() : Error(code);
+  }
+
+  [[nodiscard]] std::uint64_t used_bytes() noexcept { return kfast_used_bytes(producer_.get()); }
+  /// For poll, epoll or select: readable when reports() should be called. Never changes; not to be read or closed.
+  [[nodiscard]] int fd() const noexcept { return kfast_fd(producer_.get()); }
+  /// What the last failed call was about. Valid until the next call.
+  [[nodiscard]] const char* last_error() const noexcept { return kfast_last_error(producer_.get()); }
+  [[nodiscard]] kfast_producer_t* get() const noexcept { return producer_.get(); }
+
+ private:
+  struct Close {
+    void operator()(kfast_producer_t* producer) const noexcept { kfast_producer_close(producer); }
+  };
+  explicit Producer(kfast_producer_t* producer) noexcept : producer_(producer) {}
+
+  static Expected<Producer> open_with(const kfast_options_t* options) noexcept {
+    kfast_producer_t* producer = nullptr;
+    char why[512] = "";
+    const int code = kfast_producer_open(options, &producer, why, sizeof why);
+    if (code != KFAST_OK) {
+      return Error(code, why);
+    }
+    return Producer(producer);
+  }
+
+  template <class T>
+  static Expected<T> result(T number) noexcept {
+    return number < 0 ? Expected<T>(Error(static_cast<int>(number))) : Expected<T>(number);
+  }
+
+  static int milliseconds(std::chrono::milliseconds timeout) noexcept {
+    const auto count = timeout.count();
+    return count < 0 ? -1 : count > INT_MAX ? INT_MAX : static_cast<int>(count);
+  }
+
+  std::unique_ptr<kfast_producer_t, Close> producer_;
+};
+
+}  // namespace kfast
