@@ -1,0 +1,103 @@
+// The send path. Every cache line, fence, copy and system call of a send stands in this file or is called from it.
+#pragma once
+
+#include <cstring>
+
+#include "channel.hpp"
+
+namespace kfast::client {
+
+template <bool kExtended>
+[[gnu::always_inline]] inline std::int64_t Channel::append(const Record& record,
+                                                           std::int64_t now_ms) noexcept {
+  if (static_cast<std::uint32_t>(record.topic) >= topics_.count()) [[unlikely]] {
+    return static_cast<std::int64_t>(Refusal::no_such_topic);
+  }
+  // Line 1, shared: the topic's state byte in d2c. kfastd writes it when the state changes, so it stays in cache.
+  const std::uint8_t state = topic_states_[record.topic].load(std::memory_order_relaxed);
+  if (state > static_cast<std::uint8_t>(ipc::TopicState::open)) [[unlikely]] {
+    return refuse_topic(state);
+  }
+  const bool has_key = record.key != nullptr;
+  const bool has_value = record.value != nullptr;
+  if ((!has_key && record.key_size != 0) || (!has_value && record.value_size != 0)) [[unlikely]] {
+    return static_cast<std::int64_t>(Refusal::null_with_size);
+  }
+  // Each size is bounded before it is added, so no sum can wrap.
+  if (record.key_size > max_payload_ || record.value_size > max_payload_ - record.key_size)
+      [[unlikely]] {
+    return static_cast<std::int64_t>(Refusal::too_large);
+  }
+  std::uint64_t size = sizeof(ipc::RecordHead) + record.key_size + record.value_size;
+  if constexpr (kExtended) {
+    size += sizeof(ipc::RecordExtension) + record.headers_size;
+    if (size > max_frame_ ||
+        record.key_size + record.value_size + record.headers_size > max_record_) [[unlikely]] {
+      return static_cast<std::int64_t>(Refusal::too_large);
+    }
+  }
+  // Two loads of lines that kfastd writes (d2c head and tail), once per used up credit.
+  if (credit_ == 0 && !refresh_credit()) [[unlikely]] {
+    return static_cast<std::int64_t>(Refusal::no_credit);
+  }
+  // One load of d2c head, only when the ring looks full by the head that was seen last.
+  ipc::Reservation room;
+  if (!writer_.reserve(ipc::align_up(size, ipc::kFrameAlign), room)) [[unlikely]] {
+    return static_cast<std::int64_t>(Refusal::ring_full);
+  }
+  if (room.padding != 0) [[unlikely]] {
+    write_padding(room.position - room.padding, room.padding);
+  }
+
+  // The frame's own lines: the head, then the one copy of the record's bytes, in the order of the flags.
+  std::byte* at = ring_ + room.offset;
+  const auto flags = static_cast<std::uint64_t>((has_key ? ipc::kHasKey : 0) |
+                                                (has_value ? ipc::kHasValue : 0) |
+                                                (kExtended ? ipc::kHasExtension : 0));
+  // A RecordHead as three whole words: put together field by field in memory, its copy would wait for the small stores.
+  const std::uint64_t head[3] = {
+      size | std::uint64_t{static_cast<std::uint8_t>(ipc::FrameKind::record)} << 32U | flags << 40U |
+          static_cast<std::uint64_t>(record.topic) << 48U,
+      static_cast<std::uint64_t>(now_ms), next_ordinal_ | std::uint64_t{record.key_size} << 32U};
+  static_assert(sizeof head == sizeof(ipc::RecordHead) && offsetof(ipc::RecordHead, kind) == 4 &&
+                offsetof(ipc::RecordHead, flags) == 5 && offsetof(ipc::RecordHead, topic) == 6 &&
+                offsetof(ipc::RecordHead, sent_ms) == 8 && offsetof(ipc::RecordHead, ordinal) == 16 &&
+                offsetof(ipc::RecordHead, key_size) == 20);
+  std::memcpy(at, head, sizeof head);
+  at += sizeof head;
+  if constexpr (kExtended) {
+    ipc::RecordExtension extension{};
+    extension.timestamp_ms = record.timestamp_ms;
+    extension.partition = record.partition;
+    extension.header_count = static_cast<std::uint16_t>(record.header_count);
+    extension.headers_size = static_cast<std::uint32_t>(record.headers_size);
+    std::memcpy(at, &extension, sizeof extension);
+    at = write_headers(at + sizeof extension, record);
+  }
+  if (record.key_size != 0) {
+    std::memcpy(at, record.key, record.key_size);
+    at += record.key_size;
+  }
+  if (record.value_size != 0) {
+    std::memcpy(at, record.value, record.value_size);
+  }
+
+  // A private line: one bit per eight bytes of ring, so one line serves 4 KiB of records.
+  seen_.forget(room.position);
+  ++next_ordinal_;
+  --credit_;
+
+  // The tail's line, which kfastd reads: one release store. A worker that is killed before it has sent nothing, after it
+  // everything.
+  writer_.publish();
+
+  // The one full fence, then the lines of `parked` and of the shard's state, which kfastd writes when it rests or wakes.
+  // The system call is made only when it rests.
+  if (ringer_.must_ring(*parked_, *shard_state_, *taken_, writer_.tail(), writer_.capacity()))
+      [[unlikely]] {
+    ring_doorbell();
+  }
+  return static_cast<std::int64_t>(room.position);
+}
+
+}  // namespace kfast::client

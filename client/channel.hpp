@@ -1,0 +1,124 @@
+// The producer's channel: writes records into the c2d ring, reads reports from the d2c ring, survives its daemon.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "channel_memory.hpp"
+#include "error_text.hpp"
+#include "kfast/ipc/atomics.hpp"
+#include "kfast/ipc/doorbell.hpp"
+#include "kfast/ipc/frame.hpp"
+#include "kfast/ipc/ring.hpp"
+#include "kfast/ipc/wire.hpp"
+#include "kfast/kfast.h"
+#include "report_reader.hpp"
+#include "report_spill.hpp"
+#include "seen_reports.hpp"
+#include "topics.hpp"
+
+namespace kfast::client {
+
+/// A record as it was handed to the library. What stands behind `headers_size` is used by append<true> only.
+struct Record {
+  std::int32_t topic;
+  const void* key;
+  std::size_t key_size;
+  const void* value;
+  std::size_t value_size;
+  std::uint64_t headers_size = 0;  // bytes of the headers in the frame
+  const kfast_header_t* headers = nullptr;
+  std::size_t header_count = 0;
+  std::int32_t partition = KFAST_ANY_PARTITION;
+  std::int64_t timestamp_ms = KFAST_NOW;
+};
+
+/// Why a record was not accepted. Negative, so that one number can be this or a position.
+enum class Refusal : std::int64_t {
+  ring_full = -1,
+  no_credit = -2,
+  over_budget = -3,
+  not_allowed = -4,
+  topic_limit = -5,
+  too_large = -6,
+  no_such_topic = -7,
+  null_with_size = -8,
+};
+
+/// One channel. Its calls make no system call, but for append() writing the doorbell of a daemon that rests. One thread.
+class Channel {
+ public:
+  /// Maps what came with Opened. Returns 0 or a KFAST_ERR.
+  [[nodiscard]] int open(const ipc::Opened& opened, ChannelFds& fds, ipc::ReportsMode mode,
+                         ErrorText& why) noexcept;
+
+  /// Writes a record and publishes it: its position, or a Refusal. append.hpp.
+  template <bool kExtended>
+  [[nodiscard]] std::int64_t append(const Record& record, std::int64_t now_ms) noexcept;
+
+  /// True when waiting for kfastd can end the refusal of a full ring or used up credit; false when only reading reports can.
+  [[nodiscard]] bool waiting_helps() const noexcept;
+
+  /// Reads up to `max` reports. Negative: the ring is malformed.
+  [[nodiscard]] std::ptrdiff_t read_reports(kfast_report_t* out, std::size_t max) noexcept;
+
+  /// Asks kfastd for one wake-up at its next progress, unless one is asked for. What happened before it is visible after it.
+  void arm() noexcept;
+  /// The wake-up came.
+  void disarm() noexcept { armed_ = false; }
+
+  /// First half of a hand-over, before ResumeProducer is sent: reads out the old d2c ring and sets this side's words to where
+  /// a new daemon starts. Returns 0, KFAST_ERR_NO_MEMORY or KFAST_ERR_PROTOCOL.
+  [[nodiscard]] int prepare_hand_over(ErrorText& why) noexcept;
+  /// Second half, with the new daemon's answer. Returns 0 or a KFAST_ERR; on an error the old memory stays.
+  [[nodiscard]] int hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& why) noexcept;
+
+  /// Bytes of the ring that hold records without an outcome.
+  [[nodiscard]] std::uint64_t used_bytes() const noexcept;
+
+  [[nodiscard]] Topics& topics() noexcept { return topics_; }
+  [[nodiscard]] const Topics& topics() const noexcept { return topics_; }
+  [[nodiscard]] const ChannelMemory& memory() const noexcept { return memory_; }
+  [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+  [[nodiscard]] std::uint64_t max_frame_bytes() const noexcept { return max_frame_; }
+  [[nodiscard]] std::uint64_t max_record_bytes() const noexcept { return max_record_; }
+
+ private:
+  void bind_daemon_side(const ipc::Opened& opened, std::uint64_t head) noexcept;
+  [[nodiscard]] int read_out_reports(ErrorText& why) noexcept;
+  [[nodiscard]] bool refresh_credit() noexcept;
+  [[nodiscard]] std::uint64_t report_limit() const noexcept;
+  [[nodiscard]] std::uint32_t in_flight(std::uint64_t head) const noexcept;
+  [[nodiscard]] std::uint32_t ordinal_at(std::uint64_t position) const noexcept;
+  [[nodiscard]] static std::int64_t refuse_topic(std::uint8_t state) noexcept;
+  void write_padding(std::uint64_t position, std::uint64_t size) noexcept;
+  static std::byte* write_headers(std::byte* at, const Record& record) noexcept;
+  void ring_doorbell() const noexcept;
+
+  // What every send reads, together.
+  std::byte* ring_ = nullptr;
+  const std::atomic<std::uint8_t>* topic_states_ = nullptr;
+  const std::atomic<std::uint64_t>* parked_ = nullptr;
+  const std::atomic<std::uint64_t>* shard_state_ = nullptr;
+  const std::atomic<std::uint64_t>* taken_ = nullptr;
+  std::uint64_t max_payload_ = 0;  // of key and value in a frame without an extension
+  std::uint64_t max_frame_ = 0;
+  std::uint64_t credit_ = 0;        // records that may be sent before the d2c ring must be looked at again
+  std::uint32_t next_ordinal_ = 0;  // how many records were sent
+  bool reports_wanted_ = true;
+  bool armed_ = false;
+  bool detached_ = false;  // between the halves of a hand-over: this side's words belong to the new daemon's ring
+  ipc::RingWriter<ipc::HostAtomics> writer_;
+  ipc::Ringer<ipc::HostAtomics> ringer_;
+  SeenReports seen_;
+  Topics topics_;
+
+  std::uint64_t max_record_ = 0;
+  std::uint64_t wanted_wakes_ = 0;
+  std::uint32_t number_ = 0;
+  ReportReader reader_;
+  ReportSpill spill_;
+  ChannelMemory memory_;
+};
+
+}  // namespace kfast::client

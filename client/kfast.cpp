@@ -1,0 +1,121 @@
+// The C interface: argument checks that need no producer, and who owns what.
+#include <cstdlib>
+#include <new>
+
+#include "error_text.hpp"
+#include "kfast/kfast.h"
+#include "options.hpp"
+#include "producer.hpp"
+
+struct kfast_options : kfast::client::Options {};
+struct kfast_producer : kfast::client::Producer {};
+
+namespace {
+
+/// malloc and a constructor: the library needs libc only.
+template <class T>
+T* make() noexcept {
+  void* memory = std::malloc(sizeof(T));
+  return memory == nullptr ? nullptr : new (memory) T;
+}
+
+template <class T>
+void destroy(T* object) noexcept {
+  if (object != nullptr) {
+    object->~T();
+    std::free(object);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+kfast_options_t* kfast_options_new(void) { return make<kfast_options>(); }
+
+void kfast_options_free(kfast_options_t* options) { destroy(options); }
+
+int kfast_options_set(kfast_options_t* options, const char* name, const char* value, char* errstr,
+                      size_t errstr_size) {
+  kfast::client::ErrorText why;
+  int code = KFAST_ERR_INVALID;
+  if (options == nullptr) {
+    why.set("options may not be NULL");
+  } else {
+    code = options->set(name, value, why);
+  }
+  if (code != KFAST_OK) {
+    why.copy_to(errstr, errstr_size);
+  }
+  return code;
+}
+
+int kfast_producer_open(const kfast_options_t* options, kfast_producer_t** producer, char* errstr,
+                        size_t errstr_size) {
+  kfast::client::ErrorText why;
+  if (producer == nullptr) {
+    why.set("producer may not be NULL");
+    why.copy_to(errstr, errstr_size);
+    return KFAST_ERR_INVALID;
+  }
+  *producer = nullptr;
+  auto* made = make<kfast_producer>();
+  if (made == nullptr) {
+    why.set("no memory for a producer");
+    why.copy_to(errstr, errstr_size);
+    return KFAST_ERR_NO_MEMORY;
+  }
+  const kfast::client::Options defaults;
+  const int code = made->open(options == nullptr ? defaults : *options, why);
+  if (code != KFAST_OK) {
+    why.copy_to(errstr, errstr_size);
+    destroy(made);
+    return code;
+  }
+  *producer = made;
+  return KFAST_OK;
+}
+
+void kfast_producer_close(kfast_producer_t* producer) { destroy(producer); }
+
+int32_t kfast_topic(kfast_producer_t* producer, const char* name) { return producer->topic(name); }
+
+const char* kfast_topic_name(const kfast_producer_t* producer, int32_t topic) {
+  return producer->topic_name(topic);
+}
+
+int64_t kfast_send(kfast_producer_t* producer, int32_t topic, const void* key, size_t key_size,
+                   const void* value, size_t value_size) {
+  return producer->send(topic, key, key_size, value, value_size);
+}
+
+int64_t kfast_send_record(kfast_producer_t* producer, int32_t topic, int32_t partition,
+                          int64_t timestamp_ms, const void* key, size_t key_size, const void* value,
+                          size_t value_size, const kfast_header_t* headers, size_t header_count,
+                          int timeout_ms) {
+  kfast::client::Record record{.topic = topic,
+                       .key = key,
+                       .key_size = key_size,
+                       .value = value,
+                       .value_size = value_size,
+                       .headers_size = 0,
+                       .headers = headers,
+                       .header_count = header_count,
+                       .partition = partition,
+                       .timestamp_ms = timestamp_ms};
+  return producer->send_record(record, timeout_ms);
+}
+
+int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports, size_t max) {
+  return producer->reports(reports, max);
+}
+
+int kfast_flush(kfast_producer_t* producer, int timeout_ms) { return producer->flush(timeout_ms); }
+
+uint64_t kfast_used_bytes(kfast_producer_t* producer) { return producer->used_bytes(); }
+
+int kfast_fd(const kfast_producer_t* producer) { return producer->fd(); }
+
+const char* kfast_last_error(const kfast_producer_t* producer) { return producer->last_error(); }
+
+}  // extern "C"

@@ -1,0 +1,357 @@
+// Opening, coming back after kfastd was replaced, and waiting.
+#include "producer.hpp"
+
+#include <poll.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+namespace kfast::client {
+namespace {
+
+/// How often a send looks at its socket, by the clock that it reads anyway.
+constexpr std::uint64_t kLookEveryMs = 100;
+constexpr std::int64_t kHandshakeLookMs = 10;
+/// Messages that one call takes from the socket at most.
+constexpr int kMostMessages = 16;
+constexpr std::size_t kFdsOfOpened = 4;
+constexpr std::size_t kFdsOfResumed = 3;
+
+ChannelFds take_fds(Session& session, bool resumed) noexcept {
+  ChannelFds fds;
+  std::size_t next = 0;
+  if (!resumed) {
+    fds.c2d = session.take_fd(next++);
+  }
+  fds.d2c = session.take_fd(next++);
+  fds.doorbell = session.take_fd(next++);
+  fds.shard = session.take_fd(next);
+  return fds;
+}
+
+void poll_socket(int socket, int timeout_ms) noexcept {
+  pollfd watched{socket, POLLIN, 0};  // a negative socket is ignored by poll
+  static_cast<void>(::poll(&watched, 1, timeout_ms));
+}
+
+}  // namespace
+
+Producer::~Producer() {
+  if (guard_.is_open() && guard_.forked()) {
+    session_.abandon();
+    return;
+  }
+  session_.say_close(channel_.number());
+  session_.drop();
+}
+
+int Producer::open(const Options& options, ErrorText& why) noexcept {
+  options_ = options;
+  if (!guard_.open()) {
+    why.format("cannot set up the guard against fork(): %s; it needs one page and Linux 4.14 or newer",
+               std::strerror(errno));
+    return KFAST_ERR_NO_MEMORY;
+  }
+  if (const int code = options_.resolve(why); code != KFAST_OK) {
+    return code;
+  }
+  if (const int code = session_.prepare(options_, why); code != KFAST_OK) {
+    return code;
+  }
+  const Deadline deadline(options_.connect_timeout_ms());
+  if (const int code = open_session(deadline, why); code != KFAST_OK) {
+    return code;
+  }
+  last_look_ms_ = wall_ms();
+  look_every_ms_ = kLookEveryMs;
+  return KFAST_OK;
+}
+
+int Producer::open_session(const Deadline& deadline, ErrorText& why) noexcept {
+  // A full queue of new sessions is the one failure to connect that passes by itself; there is nothing to poll for.
+  for (;;) {
+    const int code = session_.connect(why);
+    if (code == KFAST_OK) {
+      break;
+    }
+    if (code != KFAST_ERR_TIMED_OUT || deadline.passed()) {
+      return code;
+    }
+    poll_socket(-1, deadline.poll_ms(kHandshakeLookMs));
+  }
+  for (;;) {
+    switch (session_.step(why)) {
+      case Event::nothing:
+        if (deadline.passed()) {
+          why.format("kfastd accepted the connection on %s and gave no answer in %lld ms: it hangs, is stopped or is "
+                     "overloaded; see `kfastctl health`, or raise connect.timeout.ms",
+                     session_.path(), static_cast<long long>(options_.connect_timeout_ms()));
+          return KFAST_ERR_TIMED_OUT;
+        }
+        poll_socket(session_.socket(), deadline.poll_ms());
+        break;
+      case Event::welcomed:
+        if (!session_.ask_to_open(why)) {
+          return session_.code();
+        }
+        break;
+      case Event::opened:
+        return open_channel(why);
+      case Event::lost:
+      case Event::ended:
+        return session_.code();
+      case Event::wake:
+      case Event::noticed:
+        break;
+    }
+  }
+}
+
+int Producer::open_channel(ErrorText& why) noexcept {
+  if (session_.fd_count() != kFdsOfOpened) {
+    why.format("kfastd passed %zu descriptors where %zu belong: it is broken, or not kfastd", session_.fd_count(),
+               kFdsOfOpened);
+    return KFAST_ERR_PROTOCOL;
+  }
+  ChannelFds fds = take_fds(session_, false);
+  return channel_.open(session_.opened(), fds, options_.reports(), why);
+}
+
+// ---- the session, between the worker's calls --------------------------------------------------------------------------
+
+void Producer::look(std::int64_t now_ms) noexcept {
+  last_look_ms_ = now_ms;
+  advance();
+  pass_wake_on();
+  look_every_ms_ = kLookEveryMs;
+  if (!session_.is_open() && !closed_) {
+    const std::int64_t due = session_.away() ? session_.due_in_ms() : kHandshakeLookMs;
+    const auto soon = static_cast<std::uint64_t>(due < 1 ? 1 : due);
+    look_every_ms_ = soon < kLookEveryMs ? soon : kLookEveryMs;
+  }
+}
+
+void Producer::advance() noexcept {
+  if (closed_) {
+    return;
+  }
+  if (session_.away()) {
+    if (!session_.due()) {
+      return;
+    }
+    if (session_.connect(away_why_) != KFAST_OK) {
+      session_.back_off();
+      return;
+    }
+  }
+  for (int messages = 0; messages < kMostMessages; ++messages) {
+    switch (session_.step(away_why_)) {
+      case Event::nothing:
+        return;
+      case Event::welcomed:
+        hand_back();
+        break;
+      case Event::opened:
+        take_over();
+        break;
+      case Event::wake:
+        channel_.disarm();
+        wake_taken_ = true;
+        break;
+      case Event::noticed:
+        break;
+      case Event::lost:
+        return;
+      case Event::ended:
+        close_for_good(away_why_.c_str());
+        return;
+    }
+    if (closed_ || session_.away()) {
+      return;
+    }
+  }
+}
+
+void Producer::hand_back() noexcept {
+  if (const int code = channel_.prepare_hand_over(away_why_); code != KFAST_OK) {
+    if (code == KFAST_ERR_PROTOCOL) {
+      close_for_good(away_why_.c_str());
+    } else {
+      session_.back_off();
+    }
+    return;
+  }
+  const ChannelMemory& memory = channel_.memory();
+  if (!session_.ask_to_resume(memory.geometry(), memory.c2d_fd(), memory.d2c_fd(), away_why_) &&
+      session_.ended()) {
+    close_for_good(away_why_.c_str());
+  }
+}
+
+void Producer::take_over() noexcept {
+  int code = KFAST_ERR_PROTOCOL;
+  if (session_.fd_count() == kFdsOfResumed) {
+    ChannelFds fds = take_fds(session_, true);
+    code = channel_.hand_over(session_.opened(), fds, away_why_);
+  } else {
+    away_why_.format("kfastd passed %zu descriptors where %zu belong: it is broken", session_.fd_count(), kFdsOfResumed);
+  }
+  if (code == KFAST_ERR_NO_MEMORY) {
+    session_.back_off();
+  } else if (code != KFAST_OK) {
+    close_for_good(away_why_.c_str());
+  } else {
+    // Whoever waited for reports waited with the daemon that is gone.
+    wake_taken_ = true;
+  }
+}
+
+void Producer::close_for_good(const char* why) noexcept {
+  closed_why_.format("%s", why);
+  closed_ = true;
+  session_.drop();
+  wake_taken_ = true;  // a worker that waits for reports shall hear of it
+}
+
+void Producer::pass_wake_on() noexcept {
+  if (wake_taken_) [[unlikely]] {
+    wake_taken_ = false;
+    session_.readiness().ring_in(0);
+  }
+}
+
+/// Waits for kfastd until the deadline, at most `longest_ms` if that is not negative. False: the deadline has passed.
+bool Producer::wait(const Deadline& deadline, int longest_ms) noexcept {
+  if (deadline.passed()) {
+    return false;
+  }
+  const std::int64_t longest = session_.away() ? session_.due_in_ms() : longest_ms;
+  poll_socket(session_.socket(), deadline.poll_ms(longest));
+  advance();
+  return true;
+}
+
+// ---- what the worker asks for -----------------------------------------------------------------------------------------
+
+int Producer::reports(kfast_report_t* out, std::size_t max) noexcept {
+  if (guard_.forked()) {
+    return forked();
+  }
+  if (out == nullptr && max != 0) {
+    error_.set("reports may not be NULL when max is not 0");
+    return KFAST_ERR_INVALID;
+  }
+  max = max > INT_MAX ? INT_MAX : max;
+  std::ptrdiff_t count = channel_.read_reports(out, max);
+  if (count >= 0 && static_cast<std::size_t>(count) < max) {
+    // Everything is read: make the descriptor go quiet, and ask to be woken at the next report. The order matters: take old
+    // wake-ups, ask for a new one, look again.
+    session_.readiness().quiet();
+    advance();
+    wake_taken_ = false;
+    if (session_.away() && !closed_) {
+      session_.readiness().ring_in(session_.due_in_ms());
+    }
+    std::ptrdiff_t more = 0;
+    do {
+      channel_.arm();
+      more = channel_.read_reports(out + count, max - static_cast<std::size_t>(count));
+      count = more < 0 ? more : count + more;
+    } while (more > 0 && static_cast<std::size_t>(count) < max);
+  }
+  if (count < 0) {
+    close_for_good("kfastd wrote a report that makes no sense: it is broken; see its log, and report the bug");
+    return closed();
+  }
+  return count == 0 && max != 0 && closed_ ? closed() : static_cast<int>(count);
+}
+
+int Producer::flush(int timeout_ms) noexcept {
+  if (guard_.forked()) {
+    return forked();
+  }
+  const Deadline deadline(timeout_ms);
+  advance();
+  int result = KFAST_OK;
+  while (channel_.used_bytes() != 0) {
+    if (closed_) {
+      result = closed();
+      break;
+    }
+    channel_.arm();
+    if (channel_.used_bytes() == 0) {
+      break;
+    }
+    if (!wait(deadline, -1)) {
+      result = timed_out();
+      break;
+    }
+  }
+  pass_wake_on();
+  return result;
+}
+
+std::uint64_t Producer::used_bytes() noexcept {
+  if (guard_.forked()) {
+    return 0;
+  }
+  look_now_and_then(wall_ms());
+  return channel_.used_bytes();
+}
+
+std::int32_t Producer::topic(const char* name) noexcept {
+  if (guard_.forked()) {
+    return forked();
+  }
+  const std::int32_t topic = name == nullptr ? std::int32_t{KFAST_ERR_TOPIC_NAME}
+                                             : channel_.topics().number_of(name);
+  if (topic == KFAST_ERR_TOPIC_NAME) {
+    error_.format("\"%.260s\" is not a legal topic name: 1 to 249 characters of [a-zA-Z0-9._-], and neither \".\" nor \"..\"",
+                  name == nullptr ? "(null)" : name);
+  } else if (topic == KFAST_ERR_TOO_MANY_TOPICS) {
+    error_.format("the channel's table of %u topics is full: raise the option topics",
+                  static_cast<unsigned>(channel_.topics().capacity()));
+  }
+  return topic;
+}
+
+const char* Producer::topic_name(std::int32_t topic) const noexcept {
+  return guard_.forked() ? nullptr : channel_.topics().name_of(topic);
+}
+
+int Producer::fd() const noexcept {
+  return guard_.forked() ? int{KFAST_ERR_FORKED} : session_.readiness().fd();
+}
+
+const char* Producer::last_error() const noexcept {
+  return guard_.forked() ? kfast_strerror(KFAST_ERR_FORKED) : error_.c_str();
+}
+
+// ---- what went wrong --------------------------------------------------------------------------------------------------
+
+int Producer::forked() noexcept {
+  error_.set("this handle belongs to the parent process: open a producer in the child");
+  return KFAST_ERR_FORKED;
+}
+
+int Producer::closed() noexcept {
+  error_.format("kfastd ended this channel for good: %.400s", closed_why_.c_str());
+  return KFAST_ERR_CLOSED;
+}
+
+int Producer::timed_out() noexcept {
+  const auto kept = static_cast<unsigned long long>(channel_.used_bytes());
+  if (session_.is_open()) {
+    error_.format("kfastd has no outcome yet for %llu bytes of the ring; they stay there and are still delivered: are the "
+                  "brokers away? See `kfastctl brokers`",
+                  kept);
+  } else {
+    error_.format("kfastd is away: %llu bytes are kept in the ring and delivered when it is back and this worker calls the "
+                  "library. %.300s",
+                  kept, away_why_.c_str());
+  }
+  return KFAST_ERR_TIMED_OUT;
+}
+
+}  // namespace kfast::client

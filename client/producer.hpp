@@ -1,0 +1,78 @@
+// A producer: one session, one channel, and what happens between the two.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "channel.hpp"
+#include "clocks.hpp"
+#include "error_text.hpp"
+#include "fork_guard.hpp"
+#include "kfast/kfast.h"
+#include "options.hpp"
+#include "session.hpp"
+
+namespace kfast::client {
+
+/// What a kfast_producer_t points to. It starts no thread: the session goes on inside of the worker's calls. One thread; in a
+/// forked child every call answers KFAST_ERR_FORKED and the destructor gives back what is private to the child.
+class Producer {
+ public:
+  Producer() noexcept = default;
+  Producer(const Producer&) = delete;
+  Producer& operator=(const Producer&) = delete;
+  ~Producer();
+
+  [[nodiscard]] int open(const Options& options, ErrorText& why) noexcept;
+
+  [[nodiscard]] std::int64_t send(std::int32_t topic, const void* key, std::size_t key_size,
+                                  const void* value, std::size_t value_size) noexcept;
+  [[nodiscard]] std::int64_t send_record(Record& record, int timeout_ms) noexcept;
+  [[nodiscard]] std::int32_t topic(const char* name) noexcept;
+  [[nodiscard]] const char* topic_name(std::int32_t topic) const noexcept;
+  [[nodiscard]] int reports(kfast_report_t* out, std::size_t max) noexcept;
+  [[nodiscard]] int flush(int timeout_ms) noexcept;
+  [[nodiscard]] std::uint64_t used_bytes() noexcept;
+  [[nodiscard]] int fd() const noexcept;
+  [[nodiscard]] const char* last_error() const noexcept;
+
+ private:
+  int open_session(const Deadline& deadline, ErrorText& why) noexcept;
+  int open_channel(ErrorText& why) noexcept;
+
+  void look(std::int64_t now_ms) noexcept;
+  void look_now_and_then(std::int64_t now_ms) noexcept {
+    // As unsigned numbers, so that a clock that was set back is a reason to look, too.
+    if (static_cast<std::uint64_t>(now_ms - last_look_ms_) >= look_every_ms_) [[unlikely]] {
+      look(now_ms);
+    }
+  }
+  void advance() noexcept;
+  void hand_back() noexcept;
+  void take_over() noexcept;
+  void close_for_good(const char* why) noexcept;
+  [[nodiscard]] bool wait(const Deadline& deadline, int longest_ms) noexcept;
+  void pass_wake_on() noexcept;
+
+  [[nodiscard]] int forked() noexcept;
+  [[nodiscard]] int closed() noexcept;
+  [[nodiscard]] int timed_out() noexcept;
+  [[nodiscard]] int check_headers(Record& record) noexcept;
+  [[nodiscard]] std::int64_t try_append(const Record& record, std::int64_t now_ms) noexcept;
+  [[nodiscard]] int refuse(std::int64_t refusal, const Record& record) noexcept;
+  [[nodiscard]] int refuse_size(const Record& record) noexcept;
+
+  ForkGuard guard_;
+  bool closed_ = false;
+  bool wake_taken_ = false;  // a wake-up was consumed that the worker's event loop may be waiting for
+  std::int64_t last_look_ms_ = 0;
+  std::uint64_t look_every_ms_ = 0;
+  Channel channel_;
+  Session session_;
+  Options options_;
+  ErrorText error_;
+  ErrorText away_why_;    // why the session is away
+  ErrorText closed_why_;  // why the channel was closed for good
+};
+
+}  // namespace kfast::client
