@@ -1,0 +1,314 @@
+#include "channel/producer_channel.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace kfast::daemon::channel {
+namespace {
+
+using ipc::HostAtomics;
+using ipc::Outcome;
+using telemetry::FailureReason;
+using telemetry::TopicCounter;
+
+// librdkafka's numbers (rd_kafka_resp_err_t), stable by its ABI; this folder does not know librdkafka.
+constexpr std::int16_t kErrorTimedOut = -192;         // _MSG_TIMED_OUT
+constexpr std::int16_t kErrorInvalidTimestamp = 32;   // INVALID_TIMESTAMP
+
+// Kafka refuses whole batches for one record that is later than this (message.timestamp.after.max.ms, default one hour), and
+// a batch holds records of several workers: so the one is refused here.
+constexpr std::int64_t kMaxTimestampLeadMs = 3'600'000;
+
+// A topic may hold half of a ring that it shares; it is let in again at three eighths, so that it does not flicker.
+constexpr std::uint64_t budget(std::uint64_t ring_bytes) { return ring_bytes / 2; }
+constexpr std::uint64_t budget_reopens(std::uint64_t ring_bytes) { return ring_bytes / 8 * 3; }
+
+std::atomic<std::uint8_t>* bytes_at(std::byte* at) {
+  return reinterpret_cast<std::atomic<std::uint8_t>*>(at);
+}
+
+}  // namespace
+
+ProducerChannel::ProducerChannel(Segments segments, const Settings& settings,
+                                 std::optional<Inheritance> inherited)
+    : segments_(std::move(segments)),
+      settings_(settings),
+      reader_(segments_.c2d_header().tail, segments_.d2c_header().head,
+              segments_.geometry.c2d_ring_bytes, inherited ? inherited->head : 0),
+      parking_(segments_.d2c_header().parked),
+      done_(bytes_at(segments_.d2c_at(segments_.geometry.done_bits)),
+            segments_.geometry.c2d_ring_bytes),
+      lost_(bytes_at(segments_.d2c_at(segments_.geometry.lost_bits)),
+            segments_.geometry.c2d_ring_bytes),
+      reports_(segments_),
+      topics_(segments_.geometry.topic_capacity) {
+  if (inherited && inherited->taken != inherited->head) {
+    inherited_taken_ = inherited->taken;
+  }
+}
+
+ProducerChannel::Topic* ProducerChannel::topic_of(std::uint16_t index, RecordSink& sink,
+                                                  const char*& violation) {
+  if (index >= topic_count_seen_) {
+    // Acquire pairs with the client's release store of the count: the entry is complete.
+    topic_count_seen_ = segments_.c2d_header().topic_count.load(std::memory_order_acquire);
+    if (topic_count_seen_ > segments_.geometry.topic_capacity) {
+      topic_count_seen_ = 0;
+    }
+    if (index >= topic_count_seen_) {
+      violation = "a topic number that is not in the topic table";
+      return nullptr;
+    }
+  }
+  Topic& topic = topics_[index];
+  if (!topic.known) {
+    const std::byte* at =
+        segments_.c2d_at(segments_.geometry.topic_table + index * sizeof(ipc::TopicEntry));
+    const auto entry = ipc::Hostile<ipc::TopicEntry>(at).fetch();
+    if (entry.size > ipc::kMaxTopicName) {
+      violation = "a topic name longer than 249 bytes";
+      return nullptr;
+    }
+    topic.opened = sink.open_topic(std::string_view(entry.name, entry.size));
+    topic.known = true;
+    ++topics_known_;
+    set_topic_state(index, topic.opened.state);
+  }
+  return &topic;
+}
+
+Submission ProducerChannel::decide(Topic& topic, const RecordView& view, RecordSink& sink,
+                                   std::uint64_t opaque, std::int64_t now_ms) const {
+  if (topic.opened.state != ipc::TopicState::open) {
+    return {Submission::Kind::refused, topic.opened.refusal, topic.opened.reason};
+  }
+  const std::int64_t timestamp =
+      view.extension.timestamp_ms >= 0 ? view.extension.timestamp_ms : view.head.sent_ms;
+  if (timestamp < 0 || timestamp > now_ms + kMaxTimestampLeadMs) {
+    return {Submission::Kind::refused,
+            {Outcome::failed, kErrorInvalidTimestamp, -1, -1},
+            FailureReason::invalid};
+  }
+  if (settings_.delivery_timeout_ms > 0 &&
+      view.head.sent_ms < now_ms - settings_.delivery_timeout_ms) {
+    const bool maybe_sent =
+        inherited_taken_.has_value() &&
+        static_cast<std::int64_t>(*inherited_taken_ - reader_.taken()) > 0;
+    return {Submission::Kind::refused,
+            {maybe_sent ? Outcome::unknown : Outcome::failed, kErrorTimedOut, -1, -1},
+            FailureReason::timed_out};
+  }
+  return sink.submit(topic.opened.handle, view, opaque);
+}
+
+TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
+                                 std::uint32_t max_records, std::int64_t now_ms) {
+  TakeResult result;
+  if (finished_taking()) {
+    return result;
+  }
+  if (!reader_.look()) {
+    result.violation = "an impossible tail";
+    return result;
+  }
+  const std::byte* ring = segments_.c2d_at(segments_.geometry.c2d_ring);
+  const std::uint64_t max_frame = segments_.geometry.c2d_ring_bytes / ipc::kMaxFrameShare;
+  const std::uint64_t before = reader_.taken();
+  // Padding counts, too: frames of padding alone must not hold up other channels.
+  for (std::uint32_t frames = 0; frames < max_records && reader_.unread() > 0; ++frames) {
+    if (finished_taking()) {
+      break;
+    }
+    RecordView view;
+    std::uint64_t aligned = 0;
+    const std::byte* at = ring + reader_.offset();
+    const FrameCheck check = check_frame(at, std::min(reader_.unread(), reader_.to_end()),
+                                         max_frame, view, aligned, result.violation);
+    if (check == FrameCheck::violation) {
+      break;
+    }
+    TakenFrame frame{reader_.taken(), static_cast<std::uint32_t>(aligned), 0, false};
+    if (check == FrameCheck::padding) {
+      done_.mark(frame.position, frame.size);
+      frame.done = true;
+      frame.topic = UINT16_MAX;
+      reader_.take(aligned);
+      inflight_.push(frame);
+      continue;
+    }
+    frame.topic = view.head.topic;
+    Topic* topic = topic_of(frame.topic, sink, result.violation);
+    if (topic == nullptr) {
+      break;
+    }
+    const bool inherited = inherited_taken_.has_value();
+    if (inherited && done_.is_done(frame.position)) {
+      report_inherited(frame);
+    } else {
+      const std::uint32_t sequence = inflight_.next_sequence();
+      const Submission submission = decide(*topic, view, sink, opaque_base | sequence, now_ms);
+      if (submission.kind == Submission::Kind::later) {
+        result.more = true;
+        break;
+      }
+      if (submission.kind == Submission::Kind::malformed) {
+        result.violation = "record headers whose lengths do not add up";
+        break;
+      }
+      topic->opened.stats->add(TopicCounter::taken_messages, 1);
+      topic->opened.stats->add(TopicCounter::taken_bytes, view.payload_bytes());
+      if (submission.kind == Submission::Kind::refused) {
+        settle(frame, submission.outcome, submission.reason);
+      } else if (inherited && static_cast<std::int64_t>(*inherited_taken_ - frame.position) > 0) {
+        topic->opened.stats->add(TopicCounter::resubmitted_daemon_restart, 1);
+      }
+    }
+    hold(*topic, frame.topic, aligned);
+    reader_.take(aligned);
+    inflight_.push(frame);
+    ++result.records;
+    if (inherited && static_cast<std::int64_t>(reader_.taken() - *inherited_taken_) >= 0) {
+      inherited_taken_.reset();
+    }
+  }
+  result.bytes = reader_.taken() - before;
+  result.more = result.more || (result.violation == nullptr && reader_.unread() > 0);
+  if (result.bytes != 0) {
+    // Only a hint for the client's doorbell while the shard naps: no order needed.
+    segments_.d2c_header().taken.store(reader_.taken(), std::memory_order_relaxed);
+  }
+  return result;
+}
+
+void ProducerChannel::hold(Topic& topic, std::uint16_t index, std::uint64_t bytes) {
+  topic.held_bytes += bytes;
+  const std::uint64_t ring = segments_.geometry.c2d_ring_bytes;
+  if (!topic.over_budget && topics_known_ > 1 && topic.held_bytes > budget(ring) &&
+      topic.opened.state == ipc::TopicState::open) {
+    topic.over_budget = true;
+    set_topic_state(index, ipc::TopicState::over_budget);
+  }
+}
+
+void ProducerChannel::give_back(const TakenFrame& frame) {
+  if (frame.topic == UINT16_MAX) {
+    return;
+  }
+  Topic& topic = topics_[frame.topic];
+  topic.held_bytes -= frame.size;
+  if (topic.over_budget &&
+      topic.held_bytes < budget_reopens(segments_.geometry.c2d_ring_bytes)) {
+    topic.over_budget = false;
+    set_topic_state(frame.topic, ipc::TopicState::open);
+  }
+}
+
+void ProducerChannel::set_topic_state(std::uint16_t index, ipc::TopicState state) {
+  bytes_at(segments_.d2c_at(segments_.geometry.topic_states))[index].store(
+      static_cast<std::uint8_t>(state), std::memory_order_relaxed);
+}
+
+void ProducerChannel::mark_done(TakenFrame& frame, bool lost) {
+  lost_.put_plain(frame.position, lost);
+  // A reader of the bitmaps after our death must not see "done" without the right companion bit.
+  std::atomic_thread_fence(std::memory_order_release);
+  done_.mark(frame.position, frame.size);
+  frame.done = true;
+}
+
+void ProducerChannel::settle(TakenFrame& frame, const RecordOutcome& outcome,
+                             FailureReason reason) {
+  mark_done(frame, outcome.outcome != Outcome::delivered);
+  telemetry::TopicBlock& stats = *topics_[frame.topic].opened.stats;
+  ipc::D2cHeader& d2c = segments_.d2c_header();
+  const auto bump = [](std::atomic<std::uint64_t>& word) {
+    word.store(word.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  };
+  switch (outcome.outcome) {
+    case Outcome::delivered:
+      stats.add(TopicCounter::delivered, 1);
+      bump(d2c.delivered);
+      break;
+    case Outcome::failed:
+      stats.add(TopicCounter::failed, 1);
+      stats.add(telemetry::discarded(reason), 1);
+      bump(d2c.failed);
+      break;
+    case Outcome::unknown:
+      stats.add(TopicCounter::unknown, 1);
+      bump(d2c.unknown);
+      break;
+  }
+  add_report(frame, outcome);
+}
+
+void ProducerChannel::report_inherited(TakenFrame& frame) {
+  // The previous daemon knew the outcome; whether it still got the report out is not known. So it is reported (again), and
+  // the client drops what it has seen. Partition, offset and error are not kept.
+  const bool lost = lost_.plain(frame.position);
+  frame.done = true;
+  add_report(frame, {lost ? Outcome::unknown : Outcome::delivered, 0, -1, -1});
+}
+
+void ProducerChannel::add_report(const TakenFrame& frame, const RecordOutcome& outcome) {
+  const bool wanted = settings_.reports == ipc::ReportsMode::all ||
+                      (settings_.reports == ipc::ReportsMode::errors &&
+                       outcome.outcome != Outcome::delivered);
+  if (!wanted || !reports_wanted_) {
+    return;
+  }
+  if (!reports_.add(frame.position, frame.topic, outcome)) {
+    reports_overflow_ = true;
+    return;
+  }
+  ++reports_written_;
+}
+
+void ProducerChannel::resolve(std::uint32_t sequence, const RecordOutcome& outcome,
+                              FailureReason reason) {
+  TakenFrame* frame = inflight_.find(sequence);
+  if (frame != nullptr && !frame->done) {
+    settle(*frame, outcome, reason);
+  }
+}
+
+bool ProducerChannel::finish_round() {
+  bool published = false;
+  if (reports_wanted_ && (!reports_.publish(published) || reports_overflow_)) {
+    return false;
+  }
+  const std::uint64_t head =
+      inflight_.drop_done(reader_.head(), [this](const TakenFrame& frame) { give_back(frame); });
+  const bool moved = head != reader_.head();
+  if (moved) {
+    reader_.release(head);
+  }
+  news_ = news_ || published || moved;
+  return true;
+}
+
+bool ProducerChannel::must_wake_client() {
+  if (!news_) {
+    return false;
+  }
+  HostAtomics::fence_seq_cst();  // pairs with the client's fence between asking and looking
+  const std::uint64_t waiting = segments_.c2d_header().waiting.load(std::memory_order_relaxed);
+  if (waiting == served_waiting_) {
+    return false;
+  }
+  served_waiting_ = waiting;
+  news_ = false;
+  return true;
+}
+
+void ProducerChannel::stop_at_tail() {
+  if (!stop_at_.has_value() && reader_.look()) {
+    stop_at_ = reader_.seen();
+  } else if (!stop_at_.has_value()) {
+    stopped_ = true;  // the tail is a lie: nothing behind `taken` can be trusted
+  }
+}
+
+}  // namespace kfast::daemon::channel

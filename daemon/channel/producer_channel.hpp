@@ -1,0 +1,137 @@
+// One producer's channel as the shard sees it: takes records from c2d, remembers them, reports them, moves the head.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "channel/inflight.hpp"
+#include "channel/record_sink.hpp"
+#include "channel/report_writer.hpp"
+#include "channel/segments.hpp"
+#include "kfast/ipc/atomics.hpp"
+#include "kfast/ipc/done_bits.hpp"
+#include "kfast/ipc/doorbell.hpp"
+#include "kfast/ipc/ring.hpp"
+#include "kfast/ipc/wire.hpp"
+
+namespace kfast::daemon::channel {
+
+/// What a turn of taking did.
+struct TakeResult {
+  std::uint32_t records = 0;
+  std::uint64_t bytes = 0;          // of the ring, padding included
+  bool more = false;                // something is left that could be taken now
+  const char* violation = nullptr;  // the rule that the client broke: end its session
+};
+
+/// Lifecycle: made by the session's thread, then used only by its shard's thread. Alive until everything it has taken has its
+/// outcome, also when its worker is long gone (a zombie). Trust: nothing in c2d is believed.
+class ProducerChannel {
+ public:
+  struct Settings {
+    std::uint32_t number = 0;                   // for people
+    ipc::ReportsMode reports = ipc::ReportsMode::all;
+    std::int64_t delivery_timeout_ms = 0;       // 0: never expires in the ring
+  };
+
+  /// `inherited`: where the previous daemon stood, for a channel that was handed back.
+  ProducerChannel(Segments segments, const Settings& settings,
+                  std::optional<Inheritance> inherited);
+  ProducerChannel(const ProducerChannel&) = delete;
+  ProducerChannel& operator=(const ProducerChannel&) = delete;
+  ~ProducerChannel() = default;
+
+  /// Takes up to `max_records`, and hands them to `sink` under opaques made of `opaque_base` and a sequence number in the
+  /// low 32 bits. Bounded work whatever the client writes.
+  [[nodiscard]] TakeResult take(RecordSink& sink, std::uint64_t opaque_base,
+                                std::uint32_t max_records, std::int64_t now_ms);
+
+  /// The outcome of a record that was submitted. Unknown numbers are ignored: they belong to an earlier life.
+  void resolve(std::uint32_t sequence, const RecordOutcome& outcome,
+               telemetry::FailureReason reason);
+
+  /// After a batch of take() and resolve(): publishes reports, then moves the head. The order per record is done bit, report,
+  /// head. False: the client left no room for a report, which its credit forbids.
+  [[nodiscard]] bool finish_round();
+
+  /// True once when the client asked to be woken and there is something new for it since.
+  [[nodiscard]] bool must_wake_client();
+
+  /// Takes nothing behind what is published now: the daemon is going down, or the worker is gone.
+  void stop_at_tail();
+
+  /// No more reports: nobody reads them.
+  void stop_reports() { reports_wanted_ = false; }
+  /// Nothing in the ring can be trusted any more: takes nothing further.
+  void stop_taking() { stopped_ = true; }
+
+  /// Parks when there is nothing to take; then the client rings its eventfd for the next record.
+  [[nodiscard]] bool park() {
+    return reader_.unread() == 0 && parking_.park(segments_.c2d_header().tail, reader_.seen());
+  }
+  void unpark() { parking_.unpark(); }
+  [[nodiscard]] bool parked() const { return parking_.parked(); }
+  /// A look at the client's tail without taking: true when it has moved. Used only to decide whether to rest.
+  [[nodiscard]] bool published() const {
+    return !finished_taking() &&
+           (reader_.unread() > 0 ||
+            segments_.c2d_header().tail.load(std::memory_order_relaxed) != reader_.seen());
+  }
+
+  [[nodiscard]] bool finished_taking() const {
+    return stopped_ || (stop_at_.has_value() && reader_.taken() == *stop_at_);
+  }
+  [[nodiscard]] bool drained() const { return finished_taking() && inflight_.size() == 0; }
+
+  [[nodiscard]] std::uint32_t in_flight() const { return inflight_.size(); }
+  [[nodiscard]] std::uint64_t used_bytes() const { return reader_.seen() - reader_.head(); }
+  [[nodiscard]] std::uint64_t tail() const { return reader_.seen(); }
+  [[nodiscard]] std::uint64_t taken() const { return reader_.taken(); }
+  [[nodiscard]] std::uint64_t head() const { return reader_.head(); }
+  [[nodiscard]] std::uint64_t reports_written() const { return reports_written_; }
+  [[nodiscard]] const Segments& segments() const { return segments_; }
+  [[nodiscard]] std::uint32_t number() const { return settings_.number; }
+
+ private:
+  struct Topic {
+    OpenedTopic opened;
+    std::uint64_t held_bytes = 0;  // of the ring, by records without an outcome or behind such
+    bool known = false;
+    bool over_budget = false;
+  };
+
+  [[nodiscard]] Topic* topic_of(std::uint16_t index, RecordSink& sink, const char*& violation);
+  [[nodiscard]] Submission decide(Topic& topic, const RecordView& view, RecordSink& sink,
+                                  std::uint64_t opaque, std::int64_t now_ms) const;
+  void settle(TakenFrame& frame, const RecordOutcome& outcome, telemetry::FailureReason reason);
+  void mark_done(TakenFrame& frame, bool lost);
+  void report_inherited(TakenFrame& frame);
+  void add_report(const TakenFrame& frame, const RecordOutcome& outcome);
+  void set_topic_state(std::uint16_t index, ipc::TopicState state);
+  void hold(Topic& topic, std::uint16_t index, std::uint64_t bytes);
+  void give_back(const TakenFrame& frame);
+
+  Segments segments_;
+  Settings settings_;
+  ipc::RingReader<ipc::HostAtomics> reader_;
+  ipc::Parking<ipc::HostAtomics> parking_;
+  ipc::DoneBits done_;
+  ipc::DoneBits lost_;  // companion: set where the outcome was not "delivered"
+  ReportWriter reports_;
+  InflightFifo inflight_;
+  std::vector<Topic> topics_;
+  std::uint32_t topics_known_ = 0;
+  std::uint32_t topic_count_seen_ = 0;
+  std::optional<std::uint64_t> inherited_taken_;  // frames before it may already be in Kafka
+  std::optional<std::uint64_t> stop_at_;
+  std::uint64_t served_waiting_ = 0;
+  std::uint64_t reports_written_ = 0;
+  bool stopped_ = false;
+  bool reports_wanted_ = true;
+  bool reports_overflow_ = false;
+  bool news_ = false;  // reports or room that the client has not been told of
+};
+
+}  // namespace kfast::daemon::channel

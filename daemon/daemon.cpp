@@ -1,0 +1,130 @@
+#include "daemon.hpp"
+
+#include <librdkafka/rdkafka.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include "process.hpp"
+#include "telemetry/process_log.hpp"
+
+namespace kfast::daemon {
+namespace {
+
+std::uint64_t random_epoch() {
+  std::uint64_t epoch = 0;
+  static_cast<void>(::getrandom(&epoch, sizeof epoch, 0));
+  return epoch;
+}
+
+}  // namespace
+
+Daemon::Daemon(config::Config config)
+    : config_(std::move(config)), access_(config_.allow), quota_(config_.limits) {}
+
+Daemon::~Daemon() {
+  server_.reset();
+  shard_.reset();
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
+                                              std::unique_ptr<kafka::DevBroker> dev_broker,
+                                              ipc::Fd signals, ipc::Fd directory) {
+  std::unique_ptr<Daemon> self(new Daemon(std::move(config)));
+  self->dev_broker_ = std::move(dev_broker);
+  self->signals_ = std::move(signals);
+  self->directory_ = std::move(directory);
+
+  auto stats = telemetry::StatsSegment::create({.directory = self->config_.daemon.socket_dir,
+                                                .version = KFAST_DAEMON_VERSION,
+                                                .shards = 1});
+  if (!stats.segment) {
+    return Failure{stats.error};
+  }
+  self->stats_ = std::move(stats.segment);
+  self->counters_ = self->stats_->daemon_block();
+  self->log_counters_ = self->stats_->daemon_block();
+  telemetry::open_process_log(&self->log_counters_);
+
+  auto loop = session::EventLoop::create();
+  if (!loop) {
+    return Failure{loop.error()};
+  }
+  self->loop_ = loop.take();
+
+  const std::uint64_t epoch = random_epoch();
+  auto shard = shard::Shard::create(
+      0, {self->config_, self->access_, self->quota_, *self->stats_, epoch});
+  if (!shard) {
+    return Failure{shard.error()};
+  }
+  self->shard_ = shard.take();
+
+  auto server = session::Server::create({*self->loop_, self->config_, self->access_, self->quota_,
+                                         self->counters_, *self->shard_, KFAST_DAEMON_VERSION,
+                                         epoch});
+  if (!server) {
+    return Failure{server.error()};
+  }
+  self->server_ = server.take();
+  Daemon* daemon = self.get();
+  if (!self->loop_->add(self->signals_.get(), EPOLLIN,
+                        [daemon](std::uint32_t) { daemon->on_signal(); })) {
+    return Failure{std::string("cannot watch for signals")};
+  }
+  return self;
+}
+
+int Daemon::run() {
+  shard_->start();
+  stats_->set_phase(telemetry::Phase::running);
+  spdlog::info("kfastd {} serves {} librdkafka={} profiles={}", KFAST_DAEMON_VERSION,
+               config_.daemon.socket_dir, rd_kafka_version_str(), config_.profiles.size());
+  notify("READY=1\nSTATUS=serving");
+  loop_->run();
+  shard_->stop();
+  notify("STATUS=stopped");
+  spdlog::info("kfastd stopped");
+  return 0;
+}
+
+void Daemon::on_signal() {
+  signalfd_siginfo info{};
+  if (::read(signals_.get(), &info, sizeof info) != sizeof info) {
+    return;
+  }
+  if (info.ssi_signo == SIGHUP) {
+    spdlog::warn("SIGHUP: reading the configuration again is not supported; restart kfastd");
+    return;
+  }
+  if (draining_) {
+    spdlog::warn("second signal: stops without waiting; undelivered records stay in their rings");
+    loop_->stop();
+    return;
+  }
+  begin_drain();
+}
+
+void Daemon::begin_drain() {
+  draining_ = true;
+  const std::chrono::milliseconds deadline(config_.daemon.drain_timeout_ms);
+  spdlog::info("stopping: taking what was sent and flushing it, for at most {} ms",
+               deadline.count());
+  notify("STOPPING=1\nSTATUS=draining");
+  stats_->set_phase(telemetry::Phase::draining);
+  server_->begin_drain();
+  shard_->drain(deadline, [this](std::uint64_t left) {
+    if (left != 0) {
+      spdlog::warn("drain deadline passed: {} records without an outcome stay in their rings", left);
+    } else {
+      spdlog::info("drained: every record has its outcome");
+    }
+    loop_->post([this] { loop_->stop(); });
+  });
+}
+
+}  // namespace kfast::daemon

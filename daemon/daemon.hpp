@@ -1,0 +1,55 @@
+// A running kfastd: everything between a configuration and an exit code.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "command_line.hpp"
+#include "config/config.hpp"
+#include "config/result.hpp"
+#include "kafka/dev_broker.hpp"
+#include "kfast/ipc/fd.hpp"
+#include "policy/access_list.hpp"
+#include "policy/quota.hpp"
+#include "session/event_loop.hpp"
+#include "session/server.hpp"
+#include "shard/shard.hpp"
+#include "telemetry/stats.hpp"
+
+namespace kfast::daemon {
+
+/// Lifecycle: start(), run(), destruction. One per process; used by the main thread.
+class Daemon {
+ public:
+  /// Makes the shard and listens. `signals` is a signalfd, `directory` the lock of claim_directory(). Fails with a sentence.
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(
+      config::Config config, std::unique_ptr<kafka::DevBroker> dev_broker, ipc::Fd signals,
+      ipc::Fd directory);
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+  ~Daemon();
+
+  /// Serves until SIGTERM or SIGINT, then drains. Returns the exit code.
+  int run();
+
+ private:
+  explicit Daemon(config::Config config);
+  void on_signal();
+  void begin_drain();
+
+  config::Config config_;
+  std::unique_ptr<kafka::DevBroker> dev_broker_;
+  ipc::Fd signals_;
+  ipc::Fd directory_;
+  policy::AccessList access_;
+  policy::Quota quota_;
+  std::unique_ptr<telemetry::StatsSegment> stats_;
+  telemetry::DaemonBlock counters_;
+  telemetry::DaemonBlock log_counters_;  // counted under the log's own mutex
+  std::unique_ptr<session::EventLoop> loop_;
+  std::unique_ptr<shard::Shard> shard_;
+  std::unique_ptr<session::Server> server_;
+  bool draining_ = false;
+};
+
+}  // namespace kfast::daemon

@@ -1,0 +1,256 @@
+#include "kafka/instance.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "telemetry/limited_log.hpp"
+#include "telemetry/process_log.hpp"
+
+namespace kfast::daemon::kafka {
+namespace {
+
+using ipc::Outcome;
+using telemetry::ProfileCounter;
+
+constexpr std::uint64_t kWakeIncrement = 1;
+
+spdlog::level::level_enum level_of(int syslog_level) {
+  if (syslog_level <= 3) {
+    return spdlog::level::err;
+  }
+  if (syslog_level == 4) {
+    return spdlog::level::warn;
+  }
+  return syslog_level <= 6 ? spdlog::level::info : spdlog::level::debug;
+}
+
+}  // namespace
+
+Instance::Instance(config::ProducerConf conf, std::string cluster, std::string profile,
+                   telemetry::ProfileBlock stats)
+    : conf_(std::move(conf)),
+      cluster_(std::move(cluster)),
+      profile_(std::move(profile)),
+      stats_(std::move(stats)) {}
+
+Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, std::string cluster,
+                                                   std::string profile, int wake_fd,
+                                                   telemetry::ProfileBlock stats) {
+  std::unique_ptr<Instance> self(
+      new Instance(std::move(conf), std::move(cluster), std::move(profile), std::move(stats)));
+  std::array<char, 512> why{};
+  rd_kafka_conf_t* raw = self->conf_.conf.get();
+  rd_kafka_conf_set_events(raw, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS |
+                                    RD_KAFKA_EVENT_LOG);
+  if (rd_kafka_conf_set(raw, "log.queue", "true", why.data(), why.size()) != RD_KAFKA_CONF_OK) {
+    return Failure{std::string(why.data())};
+  }
+  self->rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, raw, why.data(), why.size());
+  if (self->rk_ == nullptr) {
+    return Failure{"profile " + self->profile_ + ": librdkafka says: " + why.data()};
+  }
+  static_cast<void>(self->conf_.conf.release());  // rd_kafka_new has taken it over
+  self->queue_ = rd_kafka_queue_get_main(self->rk_);
+  // Log lines go where delivery reports go, so that one thread sees them all.
+  rd_kafka_set_log_queue(self->rk_, self->queue_);
+  // Written when the queue goes from empty to not empty: serve() must drain it.
+  rd_kafka_queue_io_event_enable(self->queue_, wake_fd, &kWakeIncrement, sizeof kWakeIncrement);
+  return self;
+}
+
+Instance::~Instance() {
+  for (auto& [name, topic] : topics_) {
+    rd_kafka_topic_destroy(topic);
+  }
+  if (queue_ != nullptr) {
+    rd_kafka_queue_io_event_enable(queue_, -1, nullptr, 0);
+    rd_kafka_queue_destroy(queue_);
+  }
+  if (rk_ != nullptr) {
+    rd_kafka_destroy(rk_);
+  }
+}
+
+rd_kafka_topic_t* Instance::topic(std::string_view name) {
+  const auto found = topics_.find(std::string(name));
+  if (found != topics_.end()) {
+    return found->second;
+  }
+  std::string copy(name);
+  rd_kafka_topic_t* topic = rd_kafka_topic_new(rk_, copy.c_str(), nullptr);
+  if (topic != nullptr) {
+    topics_.emplace(std::move(copy), topic);
+  }
+  return topic;
+}
+
+rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
+  std::array<rd_kafka_vu_t, 8> vus{};
+  std::size_t n = 0;
+  vus[n].vtype = RD_KAFKA_VTYPE_RKT;
+  vus[n++].u.rkt = request.topic;
+  vus[n].vtype = RD_KAFKA_VTYPE_PARTITION;
+  vus[n++].u.i32 = request.partition;
+  // A copy, always: the ring belongs to the client, which may scribble on it while librdkafka sums up a batch.
+  vus[n].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+  vus[n++].u.i = RD_KAFKA_MSG_F_COPY;
+  vus[n].vtype = RD_KAFKA_VTYPE_VALUE;
+  vus[n].u.mem.ptr = const_cast<void*>(request.value);
+  vus[n++].u.mem.size = request.value_size;
+  vus[n].vtype = RD_KAFKA_VTYPE_KEY;
+  vus[n].u.mem.ptr = const_cast<void*>(request.key);
+  vus[n++].u.mem.size = request.key_size;
+  vus[n].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+  vus[n++].u.i64 = request.timestamp_ms;
+  vus[n].vtype = RD_KAFKA_VTYPE_OPAQUE;
+  vus[n++].u.ptr = reinterpret_cast<void*>(request.opaque);
+  if (request.headers) {
+    vus[n].vtype = RD_KAFKA_VTYPE_HEADERS;
+    vus[n++].u.headers = request.headers.get();
+  }
+  rd_kafka_error_t* error = rd_kafka_produceva(rk_, vus.data(), n);
+  if (error != nullptr) {
+    const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
+    return code;  // the headers are still ours, and freed with the request
+  }
+  static_cast<void>(request.headers.release());
+  ++in_flight_;
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+bool Instance::serve(EventHandler& handler, int max_events) {
+  for (int n = 0; n < max_events; ++n) {
+    rd_kafka_event_t* event = rd_kafka_queue_poll(queue_, 0);
+    if (event == nullptr) {
+      return false;
+    }
+    switch (rd_kafka_event_type(event)) {
+      case RD_KAFKA_EVENT_DR:
+        on_delivery_event(event, handler);
+        break;
+      case RD_KAFKA_EVENT_ERROR:
+        on_error_event(event);
+        break;
+      case RD_KAFKA_EVENT_LOG:
+        on_log_event(event);
+        break;
+      case RD_KAFKA_EVENT_STATS:
+        on_stats_event(event);
+        break;
+      default:
+        break;
+    }
+    rd_kafka_event_destroy(event);
+  }
+  return true;
+}
+
+void Instance::on_delivery_event(rd_kafka_event_t* event, EventHandler& handler) {
+  std::array<const rd_kafka_message_t*, 256> messages{};
+  for (;;) {
+    const std::size_t count =
+        rd_kafka_event_message_array(event, messages.data(), messages.size());
+    if (count == 0) {
+      break;
+    }
+    in_flight_ -= count;
+    for (std::size_t i = 0; i < count; ++i) {
+      handler.on_delivery(report_of(*messages[i]));
+    }
+  }
+}
+
+void Instance::publish_gauges() {
+  stats_.set(ProfileCounter::in_flight_messages, in_flight_);
+}
+
+DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
+  DeliveryReport report;
+  report.opaque = reinterpret_cast<std::uint64_t>(message._private);
+  if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    report.partition = message.partition;
+    report.offset = message.offset;
+    login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+    return report;
+  }
+  report.purged = message.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+                  message.err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+  const bool never_sent =
+      rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
+  report.outcome = never_sent ? Outcome::failed : Outcome::unknown;
+  rd_kafka_resp_err_t code = message.err;
+  if (never_sent && code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT &&
+      login_error_ != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    code = login_error_;  // the cause, where librdkafka only knows that time passed
+  }
+  report.error = static_cast<std::int16_t>(code);
+  report.partition = message.partition;
+  report.reason = failure_reason(code);
+  return report;
+}
+
+void Instance::note_error(rd_kafka_resp_err_t code, const char* text) {
+  stats_.add(ProfileCounter::broker_errors, 1);
+  stats_.set_note("last_error", text);
+  if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
+    login_error_ = code;
+  }
+}
+
+void Instance::on_error_event(rd_kafka_event_t* event) {
+  const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+  const char* text = rd_kafka_event_error_string(event);
+  note_error(code, text);
+  telemetry::process_log().log(spdlog::level::warn,
+                               "kafka:" + profile_ + ":" + rd_kafka_err2name(code),
+                               "Kafka error profile={} cluster={} error={}: {}", profile_,
+                               cluster_, rd_kafka_err2name(code), text);
+}
+
+void Instance::on_log_event(rd_kafka_event_t* event) {
+  const char* facility = nullptr;
+  const char* text = nullptr;
+  int level = 0;
+  if (rd_kafka_event_log(event, &facility, &text, &level) == 0) {
+    telemetry::process_log().log(level_of(level), "librdkafka:" + profile_ + ":" + facility,
+                                 "librdkafka profile={} {}: {}", profile_, facility, text);
+  }
+}
+
+void Instance::on_stats_event(rd_kafka_event_t* event) {
+  const auto stats =
+      nlohmann::json::parse(rd_kafka_event_stats(event), nullptr, /*allow_exceptions=*/false);
+  if (!stats.is_object()) {
+    return;
+  }
+  std::uint64_t up = 0;
+  std::uint64_t down = 0;
+  const auto brokers = stats.find("brokers");
+  if (brokers != stats.end() && brokers->is_object()) {
+    for (const auto& broker : *brokers) {
+      if (broker.value("nodeid", -1) < 0) {
+        continue;  // bootstrap entries and internal ones
+      }
+      const std::string state = broker.value("state", "");
+      up += state == "UP" ? 1U : 0U;
+      down += state == "DOWN" || state == "TRY_CONNECT" ? 1U : 0U;
+    }
+  }
+  stats_.set(ProfileCounter::brokers_up, up);
+  stats_.set(ProfileCounter::brokers_down, down);
+  stats_.set(ProfileCounter::librdkafka_queue,
+             static_cast<std::uint64_t>(rd_kafka_outq_len(rk_)));
+}
+
+void Instance::hurry() {
+  // With delivery events a flush cannot wait for reports; what counts is that linger is ignored while it runs.
+  static_cast<void>(rd_kafka_flush(rk_, 1));
+}
+
+void Instance::purge() {
+  static_cast<void>(rd_kafka_purge(rk_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT));
+}
+
+}  // namespace kfast::daemon::kafka

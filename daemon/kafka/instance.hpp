@@ -1,0 +1,129 @@
+// One librdkafka producer: its topics, its events, its end.
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "config/kafka_conf.hpp"
+#include "config/result.hpp"
+#include "kfast/ipc/fd.hpp"
+#include "kfast/ipc/frame.hpp"
+#include "telemetry/counters.hpp"
+#include "telemetry/stats.hpp"
+
+namespace kfast::daemon::kafka {
+
+struct HeadersDelete {
+  void operator()(rd_kafka_headers_t* headers) const noexcept { rd_kafka_headers_destroy(headers); }
+};
+using Headers = std::unique_ptr<rd_kafka_headers_t, HeadersDelete>;
+
+/// A record as librdkafka takes it. Key and value are copied during the call, once.
+struct ProduceRequest {
+  rd_kafka_topic_t* topic = nullptr;
+  std::int32_t partition = RD_KAFKA_PARTITION_UA;
+  std::int64_t timestamp_ms = 0;
+  const void* key = nullptr;    // nullptr: null key
+  std::size_t key_size = 0;
+  const void* value = nullptr;  // nullptr: null value
+  std::size_t value_size = 0;
+  Headers headers;              // may be empty
+  std::uint64_t opaque = 0;
+};
+
+/// What became of one record.
+struct DeliveryReport {
+  std::uint64_t opaque = 0;
+  ipc::Outcome outcome = ipc::Outcome::delivered;
+  std::int16_t error = 0;
+  std::int32_t partition = -1;
+  std::int64_t offset = -1;
+  telemetry::FailureReason reason = telemetry::FailureReason::other;
+  bool purged = false;  // removed by us on the way down: it has no outcome yet
+};
+
+/// Where a producer's events go.
+class EventHandler {
+ public:
+  EventHandler() = default;
+  EventHandler(const EventHandler&) = delete;
+  EventHandler& operator=(const EventHandler&) = delete;
+  virtual ~EventHandler() = default;
+  virtual void on_delivery(const DeliveryReport& report) = 0;
+};
+
+/// Lifecycle: one thread creates it, produces, and serves its events (the shard's). Destruction may block on librdkafka's own
+/// threads; purge() and serve() first. Never used across fork().
+class Instance {
+ public:
+  /// `wake_fd` becomes readable when serve() has something to do: non-blocking, written by librdkafka, outlives this.
+  /// On failure: librdkafka's message.
+  [[nodiscard]] static Result<std::unique_ptr<Instance>> create(config::ProducerConf conf,
+                                                                std::string cluster,
+                                                                std::string profile, int wake_fd,
+                                                                telemetry::ProfileBlock stats);
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+  ~Instance();
+
+  /// The handle of a topic, made at its first use so that its metadata is on the way before the first record. Null when
+  /// librdkafka refuses the name.
+  [[nodiscard]] rd_kafka_topic_t* topic(std::string_view name);
+
+  /// Hands a record over. RD_KAFKA_RESP_ERR_NO_ERROR: an outcome will come. Else it was not taken and the code says why.
+  [[nodiscard]] rd_kafka_resp_err_t produce(ProduceRequest request);
+
+  /// Serves the events that are there, at most `max_events`. True when there may be more. Never blocks.
+  bool serve(EventHandler& handler, int max_events);
+
+  /// Lets records go out without waiting for linger. Non-blocking but for librdkafka's locks.
+  void hurry();
+
+  /// Takes everything back that has no outcome; serve() then sees it as purged.
+  void purge();
+
+  /// Shows how much is in flight; once a round, not once a record.
+  void publish_gauges();
+
+  [[nodiscard]] std::uint64_t in_flight() const noexcept { return in_flight_; }
+  [[nodiscard]] std::int64_t linger_ms() const noexcept { return conf_.linger_ms; }
+  [[nodiscard]] std::int64_t message_timeout_ms() const noexcept {
+    return conf_.message_timeout_ms;
+  }
+  [[nodiscard]] std::int64_t message_max_bytes() const noexcept { return conf_.message_max_bytes; }
+  [[nodiscard]] const std::string& cluster() const noexcept { return cluster_; }
+  [[nodiscard]] const std::string& profile() const noexcept { return profile_; }
+
+ private:
+  Instance(config::ProducerConf conf, std::string cluster, std::string profile,
+           telemetry::ProfileBlock stats);
+
+  void on_delivery_event(rd_kafka_event_t* event, EventHandler& handler);
+  void on_error_event(rd_kafka_event_t* event);
+  void on_log_event(rd_kafka_event_t* event);
+  void on_stats_event(rd_kafka_event_t* event);
+  [[nodiscard]] DeliveryReport report_of(const rd_kafka_message_t& message);
+  void note_error(rd_kafka_resp_err_t code, const char* text);
+
+  config::ProducerConf conf_;  // conf_.conf is empty once librdkafka has taken it
+  std::string cluster_;
+  std::string profile_;
+  telemetry::ProfileBlock stats_;
+  rd_kafka_t* rk_ = nullptr;
+  rd_kafka_queue_t* queue_ = nullptr;
+  std::unordered_map<std::string, rd_kafka_topic_t*> topics_;
+  std::uint64_t in_flight_ = 0;
+  /// Why brokers refuse us, kept so that a record that times out for it can say so.
+  rd_kafka_resp_err_t login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+};
+
+/// The counter that an error of Kafka's or librdkafka's belongs to.
+[[nodiscard]] telemetry::FailureReason failure_reason(rd_kafka_resp_err_t error) noexcept;
+
+}  // namespace kfast::daemon::kafka

@@ -1,0 +1,24 @@
+// This process as its surroundings see it: directory lock, limits, signals, readiness.
+#pragma once
+
+#include <string>
+
+#include "config/result.hpp"
+#include "kfast/ipc/fd.hpp"
+
+namespace kfast::daemon {
+
+/// Makes the directory if it is missing and locks it for this process; the lock ends with the returned descriptor. Fails with
+/// a sentence when it cannot be made or another kfastd holds it.
+[[nodiscard]] Result<ipc::Fd> claim_directory(const std::string& directory);
+
+/// Raises the soft limit of file descriptors to the hard one: every channel needs three.
+void raise_descriptor_limit();
+
+/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and those it starts, ignores SIGPIPE, and returns a signalfd for them.
+[[nodiscard]] Result<ipc::Fd> signals_as_descriptor();
+
+/// sd_notify(3): tells whoever started us, by $NOTIFY_SOCKET. Does nothing without one.
+void notify(const std::string& state);
+
+}  // namespace kfast::daemon

@@ -1,0 +1,262 @@
+#include "session/server.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "policy/identify.hpp"
+#include "telemetry/process_log.hpp"
+
+namespace kfast::daemon::session {
+namespace {
+
+using ipc::RefusalCode;
+using telemetry::DaemonCounter;
+
+constexpr int kBacklog = 512;
+/// Bell connections that have not said which session they belong to.
+constexpr std::size_t kMaxUnboundBells = 256;
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::create(Environment environment) {
+  std::unique_ptr<Server> self(new Server(std::move(environment)));
+  auto session_listener = self->listen_on(ipc::kSessionSocketName, SOCK_SEQPACKET);
+  if (!session_listener) {
+    return Failure{session_listener.error()};
+  }
+  auto bell_listener = self->listen_on(ipc::kBellSocketName, SOCK_STREAM);
+  if (!bell_listener) {
+    return Failure{bell_listener.error()};
+  }
+  self->listener_ = session_listener.take();
+  self->bell_listener_ = bell_listener.take();
+  self->reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  Server* server = self.get();
+  EventLoop& loop = self->environment_.loop;
+  if (!loop.add(self->listener_.get(), EPOLLIN,
+                [server](std::uint32_t) { server->on_session_waiting(); }) ||
+      !loop.add(self->bell_listener_.get(), EPOLLIN,
+                [server](std::uint32_t) { server->on_bell_waiting(); })) {
+    return Failure{std::string("cannot watch the sockets: ") + std::strerror(errno)};
+  }
+  return self;
+}
+
+Server::~Server() {
+  for (const char* name : {ipc::kSessionSocketName, ipc::kBellSocketName}) {
+    ::unlink((environment_.config.daemon.socket_dir + "/" + name).c_str());
+  }
+}
+
+Result<ipc::Fd> Server::listen_on(const char* name, int type) {
+  const std::string path = environment_.config.daemon.socket_dir + "/" + name;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return Failure{"socket path " + path + " is longer than " +
+                   std::to_string(sizeof address.sun_path - 1) +
+                   " bytes: choose a shorter daemon.socket_dir"};
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  ipc::Fd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // We hold the directory's lock, so a socket that is there belongs to nobody.
+  ::unlink(path.c_str());
+  if (!socket.valid() ||
+      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::chmod(path.c_str(), static_cast<mode_t>(environment_.config.daemon.socket_mode)) != 0 ||
+      ::listen(socket.get(), kBacklog) != 0) {
+    return Failure{"cannot listen on " + path + ": " + std::strerror(errno)};
+  }
+  return socket;
+}
+
+ipc::Fd Server::accept_one(const ipc::Fd& listener, bool& none_left) {
+  none_left = false;
+  ipc::Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket.valid() && (errno == EMFILE || errno == ENFILE) && reserve_.valid()) {
+    none_left = true;
+    reserve_.reset();
+    socket.reset(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  }
+  return socket;
+}
+
+void Server::turn_away(const ipc::Fd& socket, RefusalCode code, const std::string& why) {
+  auto refused = ipc::make_message<ipc::Refused>();
+  refused.code = code;
+  ipc::put_text(refused.text, why.c_str());
+  static_cast<void>(send_message(socket.get(), refused));
+}
+
+void Server::on_session_waiting() {
+  bool none_left = false;
+  ipc::Fd socket = accept_one(listener_, none_left);
+  if (none_left) {
+    environment_.counters.add(DaemonCounter::sessions_refused_system);
+    telemetry::process_log().log(spdlog::level::err, "no_descriptors",
+                                 "session refused: no file descriptor left; raise LimitNOFILE");
+    if (socket.valid()) {
+      turn_away(socket, RefusalCode::out_of_resources,
+                "kfastd has no file descriptor left: raise its LimitNOFILE (RLIMIT_NOFILE)");
+    }
+    socket.reset();
+    reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return;
+  }
+  if (socket.valid()) {
+    welcome(std::move(socket));
+  }
+}
+
+void Server::welcome(ipc::Fd socket) {
+  if (draining_) {
+    environment_.counters.add(DaemonCounter::sessions_refused_draining);
+    turn_away(socket, RefusalCode::draining, "kfastd is stopping: try again when it is back");
+    return;
+  }
+  auto peer = policy::identify(socket.get());
+  if (!peer) {
+    environment_.counters.add(DaemonCounter::sessions_refused_permission);
+    telemetry::process_log().log(spdlog::level::warn, "identify", "session refused: {}",
+                                 peer.error());
+    turn_away(socket, RefusalCode::not_allowed, peer.error());
+    return;
+  }
+  auto lease = environment_.quota.take(peer->principal, policy::Resource::sessions);
+  if (!lease) {
+    environment_.counters.add(DaemonCounter::sessions_refused_limit);
+    telemetry::process_log().log(spdlog::level::warn, "limit:" + peer->principal.name,
+                                 "session refused principal={}: {}", peer->principal.name,
+                                 lease.error());
+    turn_away(socket, RefusalCode::limit, lease.error());
+    return;
+  }
+  const std::uint64_t id = ++last_session_;
+  const int fd = socket.get();
+  const int pidfd = peer->pidfd.get();
+  auto link = std::make_shared<SessionLink>(*this, id, std::move(socket));
+  sessions_.emplace(id, std::make_unique<Session>(*this, id, peer.take(), lease.take(), link));
+  environment_.counters.add(DaemonCounter::sessions_opened);
+  environment_.counters.add(DaemonCounter::sessions);
+  const auto on_socket = [this, id](std::uint32_t) {
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end() && !found->second->on_readable()) {
+      hang_up(id, "socket closed");
+    }
+  };
+  // A forked child may hold the socket after the worker's death, so its process is watched, too.
+  if (!environment_.loop.add(fd, EPOLLIN, on_socket) ||
+      !environment_.loop.add(pidfd, EPOLLIN,
+                             [this, id](std::uint32_t) { hang_up(id, "process ended"); })) {
+    hang_up(id, "cannot be watched");
+  }
+}
+
+void Server::hang_up(std::uint64_t id, const char* how) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) {
+    return;
+  }
+  Session& session = *found->second;
+  spdlog::debug("session closed session={} principal={} pid={}: {}", id, session.principal().name,
+                session.pid(), how);
+  environment_.loop.remove(session.link()->socket());
+  environment_.loop.remove(session.pidfd());
+  session.retire_channels(true);
+  session.link()->hang_up();
+  sessions_.erase(found);
+  environment_.counters.sub(DaemonCounter::sessions);
+}
+
+void Server::post_violation(std::uint64_t id, std::string rule) {
+  environment_.loop.post([this, id, rule = std::move(rule)] {
+    environment_.counters.add(DaemonCounter::violations);
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) {
+      return;
+    }
+    Session& session = *found->second;
+    telemetry::process_log().log(
+        spdlog::level::warn, "violation:" + session.principal().name,
+        "session ended: its shared memory broke the rules principal={} pid={} rule={}",
+        session.principal().name, session.pid(), rule);
+    session.end(RefusalCode::violation, "the channel's memory broke a rule: " + rule);
+    session.retire_channels(false);
+    hang_up(id, "violation");
+  });
+}
+
+void Server::post_channel_closed(std::uint64_t id, std::uint32_t channel) {
+  environment_.loop.post([this, id, channel] {
+    environment_.counters.sub(DaemonCounter::channels);
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end()) {
+      found->second->forget_channel(channel);
+    }
+    spdlog::info("channel closed channel={}", channel);
+  });
+}
+
+void Server::on_bell_waiting() {
+  bool none_left = false;
+  ipc::Fd socket = accept_one(bell_listener_, none_left);
+  if (none_left) {
+    socket.reset();  // a bell has no words; its client sees the end of the stream and tries again
+    reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return;
+  }
+  if (!socket.valid() || draining_ || bells_.size() >= kMaxUnboundBells) {
+    return;
+  }
+  const int fd = socket.get();
+  bells_.emplace(fd, Bell{std::move(socket), {}, 0});
+  if (!environment_.loop.add(fd, EPOLLIN, [this, fd](std::uint32_t) { on_bell_readable(fd); })) {
+    bells_.erase(fd);
+  }
+}
+
+void Server::on_bell_readable(int fd) {
+  Bell& bell = bells_.at(fd);
+  const ssize_t size = ::recv(fd, bell.hello.data() + bell.received,
+                              bell.hello.size() - bell.received, MSG_DONTWAIT);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
+    return;
+  }
+  if (size > 0) {
+    bell.received += static_cast<std::size_t>(size);
+  }
+  const std::size_t said = std::min(bell.received, sizeof ipc::BellHello::magic);
+  const bool stranger = std::memcmp(bell.hello.data(), ipc::kBellMagic, said) != 0;
+  if (size > 0 && !stranger && bell.received < bell.hello.size()) {
+    return;
+  }
+  environment_.loop.remove(fd);
+  ipc::Fd socket = std::move(bell.socket);
+  ipc::BellHello hello{};
+  std::memcpy(&hello, bell.hello.data(), sizeof hello);
+  const bool whole = bell.received == bell.hello.size();
+  bells_.erase(fd);
+  if (stranger) {
+    const char why[] = "kfastd: this is the bell socket of libkfast\n";
+    static_cast<void>(::send(socket.get(), why, sizeof why - 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+    environment_.counters.add(DaemonCounter::sessions_refused_protocol);
+    return;
+  }
+  const auto found = sessions_.find(hello.session);
+  if (!whole || found == sessions_.end() || !found->second->token_is(hello.token)) {
+    return;
+  }
+  const char bound = '+';
+  static_cast<void>(::send(socket.get(), &bound, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+  found->second->link()->add_bell(std::move(socket));
+}
+
+}  // namespace kfast::daemon::session

@@ -1,0 +1,81 @@
+// The listeners, the sessions and the bells of one daemon.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/result.hpp"
+#include "kfast/ipc/fd.hpp"
+#include "policy/access_list.hpp"
+#include "policy/quota.hpp"
+#include "session/event_loop.hpp"
+#include "session/session.hpp"
+#include "shard/shard.hpp"
+#include "telemetry/stats.hpp"
+
+namespace kfast::daemon::session {
+
+/// Lifecycle: create() binds the sockets, sessions come and go on the loop's thread, begin_drain() refuses new ones.
+class Server {
+ public:
+  struct Environment {
+    EventLoop& loop;
+    const config::Config& config;
+    const policy::AccessList& access;
+    policy::Quota& quota;
+    telemetry::DaemonBlock& counters;  // counted from the loop's thread only
+    shard::Shard& shard;
+    std::string version;
+    std::uint64_t daemon_epoch = 0;
+  };
+
+  [[nodiscard]] static Result<std::unique_ptr<Server>> create(Environment environment);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  /// From now on everything new is refused with "draining".
+  void begin_drain() { draining_ = true; }
+
+  // For sessions.
+  [[nodiscard]] Environment& environment() { return environment_; }
+  [[nodiscard]] bool draining() const { return draining_; }
+  [[nodiscard]] std::uint32_t next_channel() { return ++last_channel_; }
+  void post_violation(std::uint64_t session, std::string rule);
+  void post_channel_closed(std::uint64_t session, std::uint32_t channel);
+
+ private:
+  struct Bell {
+    ipc::Fd socket;
+    std::array<std::byte, sizeof(ipc::BellHello)> hello{};
+    std::size_t received = 0;
+  };
+
+  explicit Server(Environment environment) : environment_(std::move(environment)) {}
+  Result<ipc::Fd> listen_on(const char* name, int type);
+  void on_session_waiting();
+  void on_bell_waiting();
+  void on_bell_readable(int fd);
+  void welcome(ipc::Fd socket);
+  void turn_away(const ipc::Fd& socket, ipc::RefusalCode code, const std::string& why);
+  void hang_up(std::uint64_t session, const char* how);
+  /// Accepts one connection, also when no descriptor is left: then it is turned away with words.
+  [[nodiscard]] ipc::Fd accept_one(const ipc::Fd& listener, bool& none_left);
+
+  Environment environment_;
+  ipc::Fd listener_;
+  ipc::Fd bell_listener_;
+  ipc::Fd reserve_;  // given up for a moment when descriptors run out, to say so to whoever knocks
+  std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::unordered_map<int, Bell> bells_;  // not bound yet, by fd
+  std::uint64_t last_session_ = 0;
+  std::uint32_t last_channel_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace kfast::daemon::session

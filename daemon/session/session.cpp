@@ -1,0 +1,372 @@
+#include "session/session.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "channel/segments.hpp"
+#include "session/server.hpp"
+#include "telemetry/process_log.hpp"
+
+namespace kfast::daemon::session {
+namespace {
+
+using ipc::RefusalCode;
+using telemetry::DaemonCounter;
+
+// A client's text field as text: it need not end in NUL, nor be printable (the log escapes it).
+template <std::size_t N>
+std::string text_of(const char (&field)[N]) {
+  return std::string(field, ::strnlen(field, N));
+}
+
+}  // namespace
+
+void SessionLink::wake() {
+  const std::lock_guard lock(mutex_);
+  if (socket_.valid()) {
+    // When the client does not read, its socket is readable already: nothing is lost if this one does not fit.
+    static_cast<void>(send_message(socket_.get(), ipc::make_message<ipc::Wake>()));
+  }
+  const char ring = '!';
+  for (const ipc::Fd& bell : bells_) {
+    static_cast<void>(::send(bell.get(), &ring, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+  }
+}
+
+void SessionLink::violated(const std::string& rule) { server_.post_violation(session_, rule); }
+
+void SessionLink::channel_closed(std::uint32_t channel) {
+  server_.post_channel_closed(session_, channel);
+}
+
+void SessionLink::add_bell(ipc::Fd bell) {
+  const std::lock_guard lock(mutex_);
+  bells_.push_back(std::move(bell));
+}
+
+void SessionLink::hang_up() {
+  const std::lock_guard lock(mutex_);
+  socket_.reset();
+  bells_.clear();
+}
+
+Session::Session(Server& server, std::uint64_t id, policy::Peer peer, policy::Lease lease,
+                 std::shared_ptr<SessionLink> link)
+    : server_(server),
+      id_(id),
+      peer_(std::move(peer)),
+      lease_(std::move(lease)),
+      link_(std::move(link)) {
+  static_cast<void>(::getrandom(token_, sizeof token_, 0));
+}
+
+bool Session::token_is(const std::uint8_t (&token)[ipc::kTokenBytes]) const {
+  unsigned difference = 0;  // looks at every byte, so that the time taken tells nothing
+  for (std::size_t i = 0; i < ipc::kTokenBytes; ++i) {
+    difference |= static_cast<unsigned>(token[i] ^ token_[i]);
+  }
+  return greeted_ && difference == 0;
+}
+
+bool Session::on_readable() {
+  // A bounded turn: the loop comes back while there is more.
+  for (int turn = 0; turn < 16; ++turn) {
+    Packet packet = receive_packet(link_->socket());
+    if (packet.status == Packet::Status::nothing) {
+      return true;
+    }
+    if (packet.status == Packet::Status::closed || !on_packet(packet)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Session::on_packet(Packet& packet) {
+  ipc::MessageHead head{};
+  if (packet.size >= sizeof head) {
+    std::memcpy(&head, packet.bytes.data(), sizeof head);
+  }
+  if (packet.size < sizeof head || head.magic != ipc::kWireMagic || packet.truncated) {
+    server_.environment().counters.add(DaemonCounter::sessions_refused_protocol);
+    telemetry::process_log().log(spdlog::level::warn, "protocol:" + peer_.principal.name,
+                                 "session refused: not kfast's protocol principal={} pid={}",
+                                 peer_.principal.name, peer_.pid);
+    refuse(0, RefusalCode::bad_message,
+           "this is kfastd's session socket and that was not a message of its protocol: use libkfast");
+    return false;
+  }
+  if (!greeted_) {
+    return head.type == ipc::MessageType::hello && on_hello(packet);
+  }
+  switch (head.type) {
+    case ipc::MessageType::open_producer:
+      return on_open(packet);
+    case ipc::MessageType::resume_producer:
+      return on_resume(packet);
+    case ipc::MessageType::close:
+      return on_close(packet);
+    default:
+      refuse(0, RefusalCode::bad_message, "a message that a client does not send");
+      return false;
+  }
+}
+
+bool Session::on_hello(const Packet& packet) {
+  ipc::Hello hello{};
+  const bool understood = parse(packet, hello);
+  const std::string theirs = understood ? text_of(hello.version) : "?";
+  if (!understood || hello.protocol_max < ipc::kProtocolMin ||
+      hello.protocol_min > ipc::kProtocolMax || hello.layout_major != ipc::kLayoutMajor) {
+    server_.environment().counters.add(DaemonCounter::sessions_refused_version);
+    refuse(0, RefusalCode::version,
+           "libkfast " + theirs + " and kfastd " + server_.environment().version +
+               " have no protocol version in common: upgrade the older of the two");
+    return false;
+  }
+  program_ = text_of(hello.program);
+  if (!server_.environment().access.knows(peer_.principal)) {
+    server_.environment().counters.add(DaemonCounter::sessions_refused_permission);
+    telemetry::process_log().log(spdlog::level::warn, "refused:" + peer_.principal.name,
+                                 "session refused: no [[allow]] rule principal={} uid={} pid={}",
+                                 peer_.principal.name, peer_.principal.uid, peer_.pid);
+    refuse(0, RefusalCode::not_allowed,
+           "no [[allow]] rule of kfastd.toml covers user " + peer_.principal.name + " (uid " +
+               std::to_string(peer_.principal.uid) + "): add one");
+    return false;
+  }
+  greeted_ = true;
+  auto welcome = ipc::make_message<ipc::Welcome>();
+  welcome.protocol = hello.protocol_max < ipc::kProtocolMax ? hello.protocol_max : ipc::kProtocolMax;
+  welcome.layout_major = ipc::kLayoutMajor;
+  welcome.layout_minor = ipc::kLayoutMinor;
+  welcome.session = id_;
+  std::memcpy(welcome.token, token_, sizeof token_);
+  ipc::put_text(welcome.version, server_.environment().version.c_str());
+  spdlog::debug("session opened session={} principal={} pid={} program={}", id_,
+                peer_.principal.name, peer_.pid, program_);
+  return send_message(link_->socket(), welcome);
+}
+
+bool Session::refuse(std::uint32_t request, RefusalCode code, const std::string& why) {
+  auto refused = ipc::make_message<ipc::Refused>();
+  refused.request = request;
+  refused.code = code;
+  ipc::put_text(refused.text, why.c_str());
+  return send_message(link_->socket(), refused);
+}
+
+bool Session::take_leases(std::uint32_t request, const ipc::Geometry& geometry,
+                          std::vector<policy::Lease>& leases) {
+  policy::Quota& quota = server_.environment().quota;
+  for (const auto& [resource, amount] :
+       {std::pair{policy::Resource::channels, std::uint64_t{1}},
+        std::pair{policy::Resource::ring_bytes, geometry.c2d_bytes + geometry.d2c_bytes}}) {
+    auto lease = quota.take(peer_.principal, resource, amount);
+    if (!lease) {
+      server_.environment().counters.add(DaemonCounter::channels_refused_limit);
+      telemetry::process_log().log(spdlog::level::warn, "limit:" + peer_.principal.name,
+                                   "channel refused principal={}: {}", peer_.principal.name,
+                                   lease.error());
+      refuse(request, RefusalCode::limit, lease.error());
+      return false;
+    }
+    leases.push_back(lease.take());
+  }
+  return true;
+}
+
+bool Session::check_request(std::uint32_t request, const char (&profile)[ipc::kNameText],
+                            ipc::ReportsMode reports, std::uint64_t& max_record_bytes) {
+  const std::string name = text_of(profile);
+  if (server_.draining()) {
+    refuse(request, RefusalCode::draining, "kfastd is stopping: try again when it is back");
+    return false;
+  }
+  if (reports > ipc::ReportsMode::none) {
+    refuse(request, RefusalCode::bad_message, "an unknown reports mode");
+    return false;
+  }
+  const auto info = server_.environment().shard.profile(name);
+  if (!info) {
+    std::string known;
+    for (const auto& [each, unused] : server_.environment().config.profiles) {
+      known += (known.empty() ? "" : ", ") + each;
+    }
+    server_.environment().counters.add(DaemonCounter::channels_refused_profile);
+    refuse(request, RefusalCode::unknown_profile,
+           "kfastd.toml has no profile \"" + name + "\" (it has: " + known +
+               "): add [profiles." + name + "] or use one of those");
+    return false;
+  }
+  max_record_bytes = info->max_record_bytes;
+  return true;
+}
+
+bool Session::on_open(const Packet& packet) {
+  ipc::OpenProducer open{};
+  if (!parse(packet, open)) {
+    refuse(0, RefusalCode::bad_message, "a malformed OpenProducer message");
+    return false;
+  }
+  std::uint64_t max_record_bytes = 0;
+  if (!check_request(open.request, open.profile, open.reports, max_record_bytes)) {
+    return true;
+  }
+  if (!ipc::geometry_is_possible(open.c2d_ring_bytes, open.d2c_ring_bytes, open.topic_capacity)) {
+    refuse(open.request, RefusalCode::bad_geometry,
+           "ring.bytes and report.bytes must be powers of two from 4k to 1g, topics 1 to 32768");
+    return true;
+  }
+  const ipc::Geometry geometry =
+      ipc::geometry_of(open.c2d_ring_bytes, open.d2c_ring_bytes, open.topic_capacity);
+  shard::NewChannel channel;
+  if (!take_leases(open.request, geometry, channel.leases)) {
+    return true;
+  }
+  channel.number = server_.next_channel();
+  auto made = channel::create_segments(geometry, channel.number, server_.environment().daemon_epoch);
+  channel.doorbell.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!made || !channel.doorbell.valid()) {
+    const std::string why = made ? std::string("no descriptor for a doorbell: ") +
+                                       std::strerror(errno) + " (raise LimitNOFILE of kfastd)"
+                                 : made.error().text;
+    server_.environment().counters.add(DaemonCounter::channels_refused_system);
+    telemetry::process_log().log(spdlog::level::err, "channel_system", "channel refused: {}", why);
+    refuse(open.request, RefusalCode::out_of_resources, why);
+    return true;
+  }
+  channel.segments = made.take();
+  auto opened = ipc::make_message<ipc::Opened>();
+  opened.request = open.request;
+  opened.channel = channel.number;
+  opened.position = 0;
+  opened.max_record_bytes = max_record_bytes;
+  opened.geometry = geometry;
+  if (!send_message(link_->socket(), opened,
+                    {channel.segments.c2d_fd.get(), channel.segments.d2c_fd.get(),
+                     channel.doorbell.get(), server_.environment().shard.page_fd()})) {
+    return false;
+  }
+  channel.profile = text_of(open.profile);
+  channel.reports = open.reports;
+  channel.principal = peer_.principal;
+  channel.pid = peer_.pid;
+  channel.link = link_;
+  channels_.insert(channel.number);
+  server_.environment().counters.add(DaemonCounter::channels_opened);
+  server_.environment().counters.add(DaemonCounter::channels);
+  spdlog::info("channel opened channel={} principal={} pid={} program={} profile={} ring={}",
+               channel.number, peer_.principal.name, peer_.pid, program_, channel.profile,
+               geometry.c2d_ring_bytes);
+  server_.environment().shard.add_channel(std::move(channel));
+  return true;
+}
+
+bool Session::on_resume(Packet& packet) {
+  ipc::ResumeProducer resume{};
+  if (!parse(packet, resume) || packet.fds.size() != 2) {
+    refuse(0, RefusalCode::bad_message, "a malformed ResumeProducer message");
+    return false;
+  }
+  std::uint64_t max_record_bytes = 0;
+  if (!check_request(resume.request, resume.profile, resume.reports, max_record_bytes)) {
+    return true;
+  }
+  const ipc::Geometry& g = resume.geometry;
+  if (!ipc::geometry_is_possible(g.c2d_ring_bytes, g.d2c_ring_bytes, g.topic_capacity) ||
+      !(g == ipc::geometry_of(g.c2d_ring_bytes, g.d2c_ring_bytes, g.topic_capacity))) {
+    refuse(resume.request, RefusalCode::bad_geometry,
+           "the segments that were handed back have an impossible geometry");
+    return true;
+  }
+  if (server_.environment().shard.holds_segment(channel::inode_of(packet.fds[0]))) {
+    refuse(resume.request, RefusalCode::busy,
+           "the channel is still being drained for its last session: try again soon");
+    return true;
+  }
+  shard::NewChannel channel;
+  if (!take_leases(resume.request, g, channel.leases)) {
+    return true;
+  }
+  channel.number = server_.next_channel();
+  auto adopted =
+      channel::adopt_segments(g, std::move(packet.fds[0]), std::move(packet.fds[1]),
+                              channel.number, server_.environment().daemon_epoch);
+  channel.doorbell.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!adopted || !channel.doorbell.valid()) {
+    const bool system = adopted.ok() || adopted.error().resources;
+    const std::string why = adopted ? std::strerror(errno) : adopted.error().text;
+    server_.environment().counters.add(system ? DaemonCounter::channels_refused_system
+                                              : DaemonCounter::channels_refused_segment);
+    telemetry::process_log().log(spdlog::level::warn, "resume:" + peer_.principal.name,
+                                 "channel not taken back principal={} pid={}: {}",
+                                 peer_.principal.name, peer_.pid, why);
+    refuse(resume.request, system ? RefusalCode::out_of_resources : RefusalCode::bad_segment, why);
+    return true;
+  }
+  channel.segments = std::move(adopted->segments);
+  channel.inherited = adopted->inheritance;
+  auto opened = ipc::make_message<ipc::Opened>();
+  opened.request = resume.request;
+  opened.channel = channel.number;
+  opened.position = adopted->inheritance.head;
+  opened.max_record_bytes = max_record_bytes;
+  opened.geometry = g;
+  if (!send_message(link_->socket(), opened,
+                    {channel.segments.d2c_fd.get(), channel.doorbell.get(),
+                     server_.environment().shard.page_fd()})) {
+    return false;
+  }
+  channel.profile = text_of(resume.profile);
+  channel.reports = resume.reports;
+  channel.principal = peer_.principal;
+  channel.pid = peer_.pid;
+  channel.link = link_;
+  channels_.insert(channel.number);
+  server_.environment().counters.add(DaemonCounter::channels_resumed);
+  server_.environment().counters.add(DaemonCounter::channels);
+  spdlog::info("channel taken back channel={} principal={} pid={} profile={} head={} taken={}",
+               channel.number, peer_.principal.name, peer_.pid, channel.profile,
+               adopted->inheritance.head, adopted->inheritance.taken);
+  server_.environment().shard.add_channel(std::move(channel));
+  return true;
+}
+
+bool Session::on_close(const Packet& packet) {
+  ipc::Close close{};
+  if (!parse(packet, close) || !channels_.contains(close.channel)) {
+    refuse(0, RefusalCode::bad_message, "a Close for a channel that is not this session's");
+    return false;
+  }
+  server_.environment().shard.retire_channel(close.channel, true);
+  return true;
+}
+
+void Session::end(RefusalCode code, const std::string& why) {
+  auto notice = ipc::make_message<ipc::Notice>();
+  notice.code = code;
+  ipc::put_text(notice.text, why.c_str());
+  static_cast<void>(send_message(link_->socket(), notice));
+}
+
+void Session::retire_channels(bool trust_rings) {
+  for (const std::uint32_t channel : channels_) {
+    server_.environment().shard.retire_channel(channel, trust_rings);
+  }
+}
+
+void Session::forget_channel(std::uint32_t channel) {
+  if (channels_.erase(channel) != 0) {
+    auto closed = ipc::make_message<ipc::Closed>();
+    closed.channel = channel;
+    static_cast<void>(send_message(link_->socket(), closed));
+  }
+}
+
+}  // namespace kfast::daemon::session

@@ -1,0 +1,98 @@
+// One worker's connection: the handshake, its channels, its end.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kfast/ipc/fd.hpp"
+#include "kfast/ipc/wire.hpp"
+#include "policy/identify.hpp"
+#include "policy/quota.hpp"
+#include "session/packet.hpp"
+#include "shard/client_link.hpp"
+
+namespace kfast::daemon::session {
+
+class Server;
+
+/// The part of a session that shards hold: it outlives the session by the channels that still drain. Any thread.
+class SessionLink : public shard::ClientLink {
+ public:
+  SessionLink(Server& server, std::uint64_t session, ipc::Fd socket)
+      : server_(server), session_(session), socket_(std::move(socket)) {}
+
+  void wake() override;
+  void violated(const std::string& rule) override;
+  void channel_closed(std::uint32_t channel) override;
+
+  /// The session socket, for the loop's thread; -1 after hang_up().
+  [[nodiscard]] int socket() const { return socket_.get(); }
+  /// Binds a bell connection: it gets a byte at each wake-up.
+  void add_bell(ipc::Fd bell);
+  /// Closes the socket and the bells; wake() does nothing afterwards.
+  void hang_up();
+
+ private:
+  Server& server_;
+  const std::uint64_t session_;
+  std::mutex mutex_;  // guards the descriptors against being closed while another thread writes
+  ipc::Fd socket_;
+  std::vector<ipc::Fd> bells_;
+};
+
+/// Used by the loop's thread only.
+class Session {
+ public:
+  Session(Server& server, std::uint64_t id, policy::Peer peer, policy::Lease lease,
+          std::shared_ptr<SessionLink> link);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session() = default;
+
+  /// Handles what the socket has; false: the session is over (and the reason is logged).
+  [[nodiscard]] bool on_readable();
+
+  /// Ends it from our side: tells the client why, and gives its channels up.
+  void end(ipc::RefusalCode code, const std::string& why);
+  /// Hands the channels to their shards to be drained (or, after a violation, stopped).
+  void retire_channels(bool trust_rings);
+  /// A channel's memory is gone.
+  void forget_channel(std::uint32_t channel);
+
+  [[nodiscard]] bool token_is(const std::uint8_t (&token)[ipc::kTokenBytes]) const;
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+  [[nodiscard]] int pidfd() const { return peer_.pidfd.get(); }
+  [[nodiscard]] pid_t pid() const { return peer_.pid; }
+  [[nodiscard]] const policy::Principal& principal() const { return peer_.principal; }
+  [[nodiscard]] const std::shared_ptr<SessionLink>& link() const { return link_; }
+
+ private:
+  bool on_packet(Packet& packet);
+  bool on_hello(const Packet& packet);
+  bool on_open(const Packet& packet);
+  bool on_resume(Packet& packet);
+  bool on_close(const Packet& packet);
+  bool refuse(std::uint32_t request, ipc::RefusalCode code, const std::string& why);
+  /// Leases for a channel of this geometry, or a refusal that was sent.
+  bool take_leases(std::uint32_t request, const ipc::Geometry& geometry,
+                   std::vector<policy::Lease>& leases);
+  bool check_request(std::uint32_t request, const char (&profile)[ipc::kNameText],
+                     ipc::ReportsMode reports, std::uint64_t& max_record_bytes);
+
+  Server& server_;
+  const std::uint64_t id_;
+  policy::Peer peer_;
+  policy::Lease lease_;
+  std::shared_ptr<SessionLink> link_;
+  std::set<std::uint32_t> channels_;
+  std::uint8_t token_[ipc::kTokenBytes] = {};
+  std::string program_;
+  bool greeted_ = false;
+};
+
+}  // namespace kfast::daemon::session

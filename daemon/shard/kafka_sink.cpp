@@ -1,0 +1,100 @@
+#include "shard/kafka_sink.hpp"
+
+#include <string>
+#include <utility>
+
+#include "policy/topic_name.hpp"
+#include "telemetry/process_log.hpp"
+
+namespace kfast::daemon::shard {
+
+using channel::OpenedTopic;
+using channel::RecordOutcome;
+using channel::RecordView;
+using channel::Submission;
+using ipc::Outcome;
+using ipc::TopicState;
+using telemetry::FailureReason;
+
+OpenedTopic KafkaSink::refuse(TopicState state, std::string_view name, rd_kafka_resp_err_t error,
+                              FailureReason reason, const std::string& why) {
+  telemetry::process_log().log(spdlog::level::warn, "topic_refused:" + principal_.name,
+                               "topic refused principal={} topic={}: {}", principal_.name, name,
+                               why);
+  OpenedTopic opened;
+  opened.state = state;
+  opened.refusal = RecordOutcome{Outcome::failed, static_cast<std::int16_t>(error), -1, -1};
+  opened.reason = reason;
+  // A name that nothing vouches for must not fill the table of topics.
+  const bool legal = !policy::illegal_topic_name(name).has_value();
+  opened.stats = &stats_.of(instance_.cluster(), legal ? name : "(illegal)", principal_.name);
+  return opened;
+}
+
+OpenedTopic KafkaSink::open_topic(std::string_view name) {
+  if (const auto why = policy::illegal_topic_name(name)) {
+    return refuse(TopicState::not_allowed, name, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+                  FailureReason::invalid, *why);
+  }
+  auto lease = quota_.take(principal_, policy::Resource::topics);
+  if (!lease) {
+    return refuse(TopicState::limit, "(refused)", RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+                  FailureReason::not_allowed, lease.error());
+  }
+  if (!access_.may_produce(principal_, name)) {
+    topic_leases_.push_back(lease.take());  // refused names count, too: they hold counters
+    return refuse(TopicState::not_allowed, name, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+                  FailureReason::not_allowed,
+                  "no [[allow]] rule with a matching `produce` pattern; add one to kfastd.toml");
+  }
+  rd_kafka_topic_t* handle = instance_.topic(name);
+  if (handle == nullptr) {
+    return refuse(TopicState::not_allowed, name, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+                  FailureReason::invalid, "librdkafka refuses the name");
+  }
+  topic_leases_.push_back(lease.take());
+  OpenedTopic opened;
+  opened.handle = handle;
+  opened.stats = &stats_.of(instance_.cluster(), name, principal_.name);
+  return opened;
+}
+
+Submission KafkaSink::submit(void* topic_handle, const RecordView& record, std::uint64_t opaque) {
+  kafka::ProduceRequest request;
+  request.topic = static_cast<rd_kafka_topic_t*>(topic_handle);
+  request.partition = record.extension.partition;
+  request.timestamp_ms =
+      record.extension.timestamp_ms >= 0 ? record.extension.timestamp_ms : record.head.sent_ms;
+  request.key = record.key;
+  request.key_size = record.head.key_size;
+  request.value = record.value;
+  request.value_size = record.value_size;
+  request.opaque = opaque;
+  if (record.extension.header_count != 0 || record.extension.headers_size != 0) {
+    request.headers.reset(rd_kafka_headers_new(record.extension.header_count));
+    channel::HeaderWalk walk(record.headers, record.extension.headers_size,
+                             record.extension.header_count);
+    while (walk.next()) {
+      // With sizes, never as C strings: librdkafka copies exactly these bytes, once.
+      static_cast<void>(rd_kafka_header_add(
+          request.headers.get(), reinterpret_cast<const char*>(walk.name()),
+          static_cast<ssize_t>(walk.name_size()), walk.value(),
+          static_cast<ssize_t>(walk.value_size())));
+    }
+    if (!walk.ok()) {
+      return {Submission::Kind::malformed, {}, {}};
+    }
+  }
+  const rd_kafka_resp_err_t error = instance_.produce(std::move(request));
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return {};
+  }
+  if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+    return {Submission::Kind::later, {}, {}};
+  }
+  return {Submission::Kind::refused,
+          {Outcome::failed, static_cast<std::int16_t>(error), -1, -1},
+          kafka::failure_reason(error)};
+}
+
+}  // namespace kfast::daemon::shard

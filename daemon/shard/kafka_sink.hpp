@@ -1,0 +1,40 @@
+// Where one channel's records go: the Kafka instance of its profile, past the rules of its principal.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "channel/record_sink.hpp"
+#include "kafka/instance.hpp"
+#include "policy/access_list.hpp"
+#include "policy/principal.hpp"
+#include "policy/quota.hpp"
+#include "shard/topic_stats.hpp"
+
+namespace kfast::daemon::shard {
+
+/// Used by the shard's thread. Everything it refers to outlives it.
+class KafkaSink : public channel::RecordSink {
+ public:
+  KafkaSink(kafka::Instance& instance, const policy::Principal& principal,
+            const policy::AccessList& access, policy::Quota& quota, TopicStats& stats)
+      : instance_(instance), principal_(principal), access_(access), quota_(quota), stats_(stats) {}
+
+  [[nodiscard]] channel::OpenedTopic open_topic(std::string_view name) override;
+  [[nodiscard]] channel::Submission submit(void* topic_handle, const channel::RecordView& record,
+                                           std::uint64_t opaque) override;
+
+ private:
+  channel::OpenedTopic refuse(ipc::TopicState state, std::string_view name,
+                              rd_kafka_resp_err_t error, telemetry::FailureReason reason,
+                              const std::string& why);
+
+  kafka::Instance& instance_;
+  const policy::Principal& principal_;
+  const policy::AccessList& access_;
+  policy::Quota& quota_;
+  TopicStats& stats_;
+  std::vector<policy::Lease> topic_leases_;
+};
+
+}  // namespace kfast::daemon::shard

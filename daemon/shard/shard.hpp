@@ -1,0 +1,169 @@
+// A shard: one thread with its own epoll loop, channels and Kafka instances.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <boost/interprocess/mapped_region.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "channel/producer_channel.hpp"
+#include "config/config.hpp"
+#include "kafka/instance.hpp"
+#include "kfast/ipc/doorbell.hpp"
+#include "kfast/ipc/fd.hpp"
+#include "policy/access_list.hpp"
+#include "policy/quota.hpp"
+#include "policy/rate_limit.hpp"
+#include "shard/client_link.hpp"
+#include "shard/kafka_sink.hpp"
+#include "shard/rest_policy.hpp"
+#include "shard/topic_stats.hpp"
+#include "telemetry/stats.hpp"
+
+namespace kfast::daemon::shard {
+
+/// A channel on its way to a shard.
+struct NewChannel {
+  std::uint32_t number = 0;
+  std::string profile;
+  ipc::ReportsMode reports = ipc::ReportsMode::all;
+  channel::Segments segments;
+  std::optional<channel::Inheritance> inherited;
+  ipc::Fd doorbell;  // the eventfd that the client writes
+  policy::Principal principal;
+  pid_t pid = 0;
+  std::vector<policy::Lease> leases;
+  std::shared_ptr<ClientLink> link;
+};
+
+/// What a profile means for the channels that use it.
+struct ProfileInfo {
+  std::uint64_t max_record_bytes = 0;
+};
+
+/// Lifecycle: create(), start(), any posts, drain(), stop(). Public functions may be called by any thread.
+class Shard : private kafka::EventHandler {
+ public:
+  struct Environment {
+    const config::Config& config;
+    const policy::AccessList& access;
+    policy::Quota& quota;
+    telemetry::StatsSegment& stats;
+    std::uint64_t daemon_epoch = 0;
+  };
+
+  /// Makes the shard page and the Kafka instances of all producer profiles. Fails with a sentence.
+  [[nodiscard]] static Result<std::unique_ptr<Shard>> create(std::uint32_t index,
+                                                             Environment environment);
+  ~Shard() override;
+
+  void start();
+
+  void add_channel(NewChannel channel);
+  /// The worker is gone, or has closed the channel: takes what was committed, reports to nobody, then frees it.
+  /// `trust_ring` is false after a violation: then nothing further is taken.
+  void retire_channel(std::uint32_t number, bool trust_ring);
+
+  /// Stops taking new records; what was committed until now is taken and flushed. `done` is called on the shard's thread when
+  /// nothing is in flight or `deadline` has passed; the rest stays in its ring.
+  void drain(std::chrono::milliseconds deadline, std::function<void(std::uint64_t left)> done);
+
+  /// Ends the thread. Records without an outcome stay in their rings.
+  void stop();
+
+  [[nodiscard]] int page_fd() const noexcept { return page_fd_.get(); }
+  [[nodiscard]] std::optional<ProfileInfo> profile(const std::string& name) const;
+  /// Whether a channel over this c2d segment is still here.
+  [[nodiscard]] bool holds_segment(std::uint64_t c2d_inode) const;
+
+ private:
+  struct Slot {
+    std::unique_ptr<channel::ProducerChannel> channel;
+    std::unique_ptr<KafkaSink> sink;
+    kafka::Instance* instance = nullptr;
+    std::shared_ptr<ClientLink> link;
+    policy::Principal principal;
+    std::vector<policy::Lease> leases;
+    policy::RateLimit rate{0, 0};
+    telemetry::ChannelBlock stats;
+    ipc::Fd doorbell;
+    std::uint64_t inode = 0;
+    std::uint32_t empty_rounds = 0;
+    std::uint16_t generation = 0;
+    bool active = false;
+    bool touched = false;
+    bool retired = false;
+    bool violated = false;
+  };
+  struct Profile {
+    std::unique_ptr<kafka::Instance> instance;
+    ipc::Fd wake;  // librdkafka writes it
+    bool ready = false;
+  };
+
+  explicit Shard(std::uint32_t index, Environment environment);
+  Result<bool> make_instances();
+  bool watch(int fd, std::uint64_t tag);
+
+  void post(std::function<void()> command);
+  void run();
+  void serve_commands();
+  void adopt(NewChannel request);
+  void retire(std::uint32_t number, bool trust_ring);
+  std::uint64_t take_round(bool& more, bool& may_nap);
+  std::uint64_t take_from(std::uint16_t index, bool& more);
+  void serve_kafka();
+  void on_delivery(const kafka::DeliveryReport& report) override;
+  void touch(std::uint16_t index);
+  void finish_touched();
+  void close_drained(std::uint16_t index);
+  void end_violator(std::uint16_t index, const char* rule);
+  void activate(std::uint16_t index);
+  void rest(Rest choice);
+  void wait(std::int64_t timeout_ns);
+  void check_drain();
+  [[nodiscard]] bool anything_published() const;
+  [[nodiscard]] std::int64_t next_deadline_ns();
+
+  const std::uint32_t index_;
+  Environment environment_;
+  ipc::Fd page_fd_;
+  boost::interprocess::mapped_region page_;
+  ipc::ShardRest<ipc::HostAtomics> rest_;
+  RestPolicy policy_;
+  TopicStats topic_stats_;
+  telemetry::ShardBlock stats_;
+  std::map<std::string, Profile, std::less<>> profiles_;
+  ipc::Fd epoll_;
+  ipc::Fd command_fd_;
+  std::vector<Slot> slots_;
+  std::vector<std::uint16_t> free_slots_;
+  std::vector<std::uint16_t> active_;
+  std::vector<std::uint16_t> touched_;
+  std::map<std::uint32_t, std::uint16_t> by_number_;
+  std::uint64_t throttled_until_ns_ = 0;  // 0: nobody
+  bool stopping_ = false;
+
+  struct Drain {
+    std::chrono::steady_clock::time_point deadline;
+    std::function<void(std::uint64_t)> done;
+  };
+  std::optional<Drain> drain_;
+
+  mutable std::mutex mutex_;  // guards what other threads touch: the two members below
+  std::vector<std::function<void()>> commands_;
+  std::map<std::uint64_t, std::uint32_t> inodes_;  // c2d inode -> channel number
+
+  std::thread thread_;
+};
+
+}  // namespace kfast::daemon::shard

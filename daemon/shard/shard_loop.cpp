@@ -1,0 +1,282 @@
+// The rounds of a shard: take, serve Kafka, report, rest.
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+
+#include "shard/epoll_tag.hpp"
+#include "shard/shard.hpp"
+#include "telemetry/process_log.hpp"
+
+namespace kfast::daemon::shard {
+namespace {
+
+using telemetry::Activity;
+using telemetry::ChannelCounter;
+using telemetry::ShardCounter;
+
+/// Bounded work per channel per turn: nobody waits long behind a flood.
+constexpr std::uint32_t kRecordsPerTurn = 512;
+/// Events of librdkafka per round; each is a batch of reports.
+constexpr int kEventsPerRound = 64;
+/// A channel is left alone after this many rounds without a record.
+constexpr std::uint32_t kEmptyRoundsToPark = 16;
+
+std::uint64_t now_ns(clockid_t clock) {
+  timespec t{};
+  ::clock_gettime(clock, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000U +
+         static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+}  // namespace
+
+void Shard::run() {
+  while (!stopping_) {
+    environment_.stats.beat(index_, Activity::working);
+    serve_commands();
+    bool more = false;
+    bool may_nap = true;
+    const std::uint64_t records = take_round(more, may_nap);
+    serve_kafka();
+    finish_touched();
+    check_drain();
+    if (!stopping_) {
+      rest(policy_.decide(records, more, may_nap));
+    }
+  }
+  drain_.reset();
+  // What is still in flight stays in its ring; librdkafka must give its copies back before it can be destroyed.
+  for (auto& [name, profile] : profiles_) {
+    profile.instance->purge();
+    profile.instance->serve(*this, 1 << 20);
+  }
+  slots_.clear();
+  profiles_.clear();
+}
+
+std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
+  stats_.add(ShardCounter::rounds);
+  throttled_until_ns_ = 0;
+  std::uint64_t records = 0;
+  for (std::size_t i = 0; i < active_.size();) {
+    const std::uint16_t index = active_[i];
+    Slot& slot = slots_[index];
+    const std::uint64_t taken = take_from(index, more);
+    records += taken;
+    may_nap = may_nap && slot.instance->linger_ms() > 0;
+    slot.empty_rounds = taken == 0 ? slot.empty_rounds + 1 : 0;
+    const bool idle = slot.channel->finished_taking() ||
+                      (slot.empty_rounds >= kEmptyRoundsToPark && slot.channel->park());
+    if (idle) {
+      slot.active = false;
+      active_[i] = active_.back();  // order does not matter: every active channel has its turn each round
+      active_.pop_back();
+    } else {
+      ++i;
+    }
+  }
+  return records;
+}
+
+std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
+  Slot& slot = slots_[index];
+  std::uint32_t at_most = kRecordsPerTurn;
+  const policy::RateLimit::Budget budget = slot.rate.budget(now_ns(CLOCK_MONOTONIC_COARSE));
+  if (budget.again_ns != 0) {
+    throttled_until_ns_ = throttled_until_ns_ == 0 ? budget.again_ns
+                                                   : std::min(throttled_until_ns_, budget.again_ns);
+    return 0;
+  }
+  at_most = static_cast<std::uint32_t>(std::min<std::uint64_t>(at_most, budget.records));
+  const auto now_ms = static_cast<std::int64_t>(now_ns(CLOCK_REALTIME_COARSE) / 1'000'000U);
+  const channel::TakeResult taken = slot.channel->take(
+      *slot.sink, opaque_base(index, slot.generation), at_most, now_ms);
+  if (taken.bytes != 0) {
+    slot.rate.spend(taken.records, taken.bytes);
+    stats_.add(ShardCounter::taken_messages, taken.records);
+    stats_.add(ShardCounter::taken_bytes, taken.bytes);
+    slot.stats.add(ChannelCounter::taken_messages, taken.records);
+    touch(index);
+  }
+  if (taken.violation != nullptr) {
+    end_violator(index, taken.violation);
+  }
+  more = more || taken.more;
+  return taken.records;
+}
+
+void Shard::touch(std::uint16_t index) {
+  Slot& slot = slots_[index];
+  if (!slot.touched) {
+    slot.touched = true;
+    touched_.push_back(index);
+  }
+}
+
+void Shard::serve_kafka() {
+  for (auto& [name, profile] : profiles_) {
+    if (profile.ready) {
+      profile.ready = profile.instance->serve(*this, kEventsPerRound);
+    }
+    profile.instance->publish_gauges();
+  }
+}
+
+void Shard::on_delivery(const kafka::DeliveryReport& report) {
+  const std::uint16_t index = slot_of(report.opaque);
+  if (report.purged || index >= slots_.size()) {
+    return;
+  }
+  Slot& slot = slots_[index];
+  if (!slot.channel || slot.generation != slot_generation_of(report.opaque)) {
+    return;
+  }
+  slot.channel->resolve(sequence_of(report.opaque),
+                        {report.outcome, report.error, report.partition, report.offset},
+                        report.reason);
+  touch(index);
+}
+
+void Shard::finish_touched() {
+  for (std::size_t i = 0; i < touched_.size(); ++i) {
+    const std::uint16_t index = touched_[i];
+    Slot& slot = slots_[index];
+    slot.touched = false;
+    if (!slot.channel->finish_round()) {
+      end_violator(index, "no room for a report: more records in flight than the report ring has room for");
+      static_cast<void>(slot.channel->finish_round());
+    }
+    channel::ProducerChannel& c = *slot.channel;
+    slot.stats.set(ChannelCounter::tail, c.tail());
+    slot.stats.set(ChannelCounter::taken, c.taken());
+    slot.stats.set(ChannelCounter::head, c.head());
+    slot.stats.set(ChannelCounter::used_bytes, c.used_bytes());
+    slot.stats.set(ChannelCounter::in_flight_messages, c.in_flight());
+    slot.stats.set(ChannelCounter::reports, c.reports_written());
+    if (!slot.retired && c.must_wake_client()) {
+      slot.link->wake();
+    }
+    if (slot.retired && c.drained()) {
+      close_drained(index);
+    }
+  }
+  touched_.clear();
+}
+
+void Shard::activate(std::uint16_t index) {
+  Slot& slot = slots_[index];
+  if (slot.active || !slot.channel) {
+    return;
+  }
+  if (slot.channel->parked()) {
+    slot.channel->unpark();
+  }
+  slot.active = true;
+  slot.empty_rounds = 0;
+  active_.push_back(index);
+}
+
+bool Shard::anything_published() const {
+  return std::any_of(active_.begin(), active_.end(), [this](std::uint16_t index) {
+    return slots_[index].channel->published();
+  });
+}
+
+void Shard::rest(Rest choice) {
+  const bool kafka_waits = std::any_of(profiles_.begin(), profiles_.end(),
+                                       [](const auto& entry) { return entry.second.ready; });
+  if (choice == Rest::none || kafka_waits) {
+    wait(0);
+    return;
+  }
+  if (throttled_until_ns_ != 0) {
+    // A throttled channel's ring is not empty, so looking at it would keep us awake; its worker need not wake us either.
+    const std::uint64_t now = now_ns(CLOCK_MONOTONIC_COARSE);
+    wait(static_cast<std::int64_t>(throttled_until_ns_ > now ? throttled_until_ns_ - now : 0));
+    return;
+  }
+  const bool nap = choice == Rest::nap && !active_.empty();
+  const std::int64_t timeout =
+      nap ? std::int64_t{policy_.nap_us()} * 1000 : next_deadline_ns();
+  const auto state = nap ? ipc::ShardState::napping : ipc::ShardState::asleep;
+  if (!rest_.rest(state, [this] { return anything_published(); })) {
+    wait(0);
+    return;
+  }
+  stats_.add(nap ? ShardCounter::naps : ShardCounter::sleeps);
+  environment_.stats.beat(index_, Activity::idle);
+  wait(timeout);
+  rest_.wake();
+}
+
+std::int64_t Shard::next_deadline_ns() {
+  std::int64_t timeout = -1;
+  const auto now = std::chrono::steady_clock::now();
+  const auto sooner = [&](std::chrono::steady_clock::time_point when) {
+    const auto left = std::max<std::int64_t>(
+        0, std::chrono::duration_cast<std::chrono::nanoseconds>(when - now).count());
+    timeout = timeout < 0 ? left : std::min(timeout, left);
+  };
+  if (const auto due = telemetry::process_log().flush_ended()) {
+    sooner(*due);
+  }
+  if (drain_) {
+    sooner(std::min(drain_->deadline, now + std::chrono::milliseconds(20)));
+  }
+  return timeout;
+}
+
+void Shard::wait(std::int64_t timeout_ns) {
+  std::array<epoll_event, 64> events{};
+  timespec timeout{};
+  timeout.tv_sec = timeout_ns < 0 ? 0 : static_cast<time_t>(timeout_ns / 1'000'000'000);
+  timeout.tv_nsec = timeout_ns < 0 ? 0 : static_cast<long>(timeout_ns % 1'000'000'000);
+  const int count = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                                   timeout_ns < 0 ? nullptr : &timeout, nullptr);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
+    switch (source_of(tag)) {
+      case EpollSource::command:
+        break;  // the next round looks at the commands anyway
+      case EpollSource::kafka:
+        std::next(profiles_.begin(), index_of(tag))->second.ready = true;
+        break;
+      case EpollSource::channel: {
+        const std::uint16_t index = index_of(tag);
+        if (slots_[index].generation == generation_of(tag)) {
+          stats_.add(ShardCounter::wakeups);
+          activate(index);
+        }
+        break;
+      }
+    }
+  }
+}
+
+void Shard::check_drain() {
+  if (!drain_) {
+    return;
+  }
+  std::uint64_t left = 0;
+  bool taking = false;
+  for (const Slot& slot : slots_) {
+    if (slot.channel) {
+      left += slot.channel->in_flight();
+      taking = taking || !slot.channel->finished_taking();
+    }
+  }
+  if ((left == 0 && !taking) || std::chrono::steady_clock::now() >= drain_->deadline) {
+    auto done = std::move(drain_->done);
+    drain_.reset();
+    done(left);
+    return;
+  }
+  for (auto& [name, profile] : profiles_) {
+    profile.instance->hurry();
+  }
+}
+
+}  // namespace kfast::daemon::shard
