@@ -1,0 +1,14 @@
+// The subcommands, one file each. They return kfastctl's exit code.
+#pragma once
+
+#include <string>
+
+#include "kfastctl/options.hpp"
+
+namespace kfast::ctl {
+
+int run_stat(const std::string& socket_dir, const StatOptions& options);
+int run_health(const std::string& socket_dir, const HealthOptions& options);
+int run_produce(const std::string& socket_dir, const ProduceOptions& options);
+
+}  // namespace kfast::ctl

@@ -1,0 +1,53 @@
+// What the command line says, as plain values: the one place that knows CLI11.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace kfast::ctl {
+
+/// `kfastctl stat`
+struct StatOptions {
+  bool once = false;
+  bool json = false;
+  bool all = false;                    ///< zero values too
+  std::string scope;                   ///< empty: every scope
+  std::string filter;                  ///< see stat_output.hpp
+  std::optional<double> interval;      ///< seconds
+  std::optional<std::uint64_t> count;  ///< rounds
+};
+
+/// `kfastctl health`
+struct HealthOptions {
+  std::uint32_t wait_seconds = 0;
+  std::uint32_t stale_seconds = 10;  ///< a working shard's heartbeat older than this is critical
+};
+
+/// `kfastctl produce`
+struct ProduceOptions {
+  std::string topic;
+  std::string profile;
+  std::optional<std::string> key;
+  std::optional<std::string> key_delimiter;
+  std::string delimiter;                ///< raw bytes, at least one
+  std::int32_t partition = -1;          ///< -1: by the profile's partitioner
+  std::vector<std::string> headers;     ///< "name=value" or "name"
+  std::vector<std::string> properties;  ///< "option=value" for libkfast
+  bool empty_is_null = false;
+  bool reports = false;
+  double timeout_seconds = 300;  ///< negative: for ever
+};
+
+struct CommandLine {
+  std::string socket_dir;
+  std::variant<StatOptions, HealthOptions, ProduceOptions> command;
+};
+
+/// Nothing when there is nothing to run: the message (help, version or what is wrong) is printed
+/// and `exit_code` is set.
+std::optional<CommandLine> parse_command_line(int argc, const char* const* argv, int& exit_code);
+
+}  // namespace kfast::ctl

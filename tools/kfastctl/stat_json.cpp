@@ -1,0 +1,56 @@
+#include <nlohmann/json.hpp>
+
+#include "kfastctl/stat_output.hpp"
+
+namespace kfast::ctl {
+
+std::string json_of(const Snapshot& snapshot, const Selection& selection) {
+  using nlohmann::json;
+  const auto labels_of = [](const auto& labels) {
+    json object = json::object();
+    for (const auto& [name, value] : labels) {
+      object[name] = value;
+    }
+    return object;
+  };
+  json root = {{"version", snapshot.version},
+               {"layout", snapshot.layout_version},
+               {"pid", snapshot.pid},
+               {"alive", snapshot.alive},
+               {"phase", to_string(snapshot.phase)},
+               {"start_ms", snapshot.start_realtime_ms},
+               {"up_ms", snapshot.up_ms},
+               {"shards", json::array()},
+               {"metrics", json::array()},
+               {"notes", json::array()}};
+  for (const Beat& beat : snapshot.beats) {
+    json shard = {{"shard", beat.shard}, {"activity", to_string(beat.activity)}};
+    if (beat.activity != ipc::stats::Activity::absent) {
+      shard["heartbeat_age_ms"] = beat.age_ms;
+    }
+    root["shards"].push_back(std::move(shard));
+  }
+  for (const Metric& metric : snapshot.metrics) {
+    if (selection.takes(metric)) {
+      root["metrics"].push_back(
+          {{"scope", metric.scope},
+           {"name", metric.name},
+           {"kind", metric.kind == ipc::stats::Kind::counter ? "counter" : "gauge"},
+           {"unit", metric.unit},
+           {"labels", labels_of(metric.labels)},
+           {"value", metric.value}});
+    }
+  }
+  for (const Note& note : snapshot.notes) {
+    if (selection.scope.empty() || selection.scope == note.scope) {
+      root["notes"].push_back({{"scope", note.scope},
+                               {"name", note.name},
+                               {"labels", labels_of(note.labels)},
+                               {"text", note.text}});
+    }
+  }
+  // Broker texts and principals may hold bytes that are not UTF-8.
+  return root.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace kfast::ctl
