@@ -108,7 +108,7 @@ typedef struct kfast_producer kfast_producer_t;
  * Opens a producer. `options` may be NULL (defaults) and is not kept. Blocks for the handshake with kfastd, at most
  * connect.timeout.ms. On success stores the handle and returns 0; else stores NULL, writes a sentence with cause and cure into
  * `errstr` (may be NULL) and returns KFAST_ERR_NO_DAEMON, _PERMISSION, _UNKNOWN_PROFILE, _LIMIT, _VERSION, _PROTOCOL,
- * _TIMED_OUT or _NO_MEMORY.
+ * _TIMED_OUT, _NO_MEMORY or, when KFAST_SOCKET_DIR is too long, _INVALID.
  */
 KFAST_API int kfast_producer_open(const kfast_options_t *options, kfast_producer_t **producer, char *errstr,
                                   size_t errstr_size);
@@ -181,7 +181,7 @@ typedef struct kfast_report {
  * Reads up to `max` reports, oldest first, into `reports`. Never blocks. Returns how many, 0 when there are none now; then
  * kfast_fd becomes readable when there are. Reports that are not read use up the report ring, and when it is full sends answer
  * KFAST_ERR_QUEUE_FULL: a worker that asks for reports must read them.
- * Errors: KFAST_ERR_INVALID, KFAST_ERR_FORKED.
+ * Errors: KFAST_ERR_INVALID, KFAST_ERR_FORKED; KFAST_ERR_CLOSED when everything is read and kfastd ended the channel.
  */
 KFAST_API int kfast_reports(kfast_producer_t *producer, kfast_report_t *reports, size_t max);
 

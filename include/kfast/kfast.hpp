@@ -1,4 +1,5 @@
-/// kfast for C++20: kfast.h with owners, spans and results. Header-only; throws nothing and needs no exceptions.
+/// kfast for C++20: kfast.h with owners, spans and results. Header-only; throws nothing and needs
+/// no exceptions.
 ///
 ///   auto producer = kfast::Producer::open();
 ///   if (!producer) { std::cerr << producer.error().message() << '\n'; return 1; }
@@ -6,7 +7,8 @@
 ///   if (orders) { producer->send(*orders, "key", "value"); }
 ///   producer->flush(std::chrono::seconds(5));
 ///
-/// What a call means, its errors and its limits stand in kfast.h. A producer belongs to one thread at a time.
+/// What a call means, its errors and its limits stand in kfast.h. A producer belongs to one thread
+/// at a time.
 #pragma once
 
 #include <chrono>
@@ -34,8 +36,8 @@ class Error {
   Error(int code, std::string text) noexcept : code_(code), text_(std::move(text)) {}
 
   [[nodiscard]] int code() const noexcept { return code_; }
-  /// What was wrong this time where the call had no producer to keep it; else what the code means (Producer::last_error says
-  /// more).
+  /// What was wrong this time where the call had no producer to keep it; else what the code means
+  /// (Producer::last_error says more).
   [[nodiscard]] const char* message() const noexcept {
     return text_.empty() ? kfast_strerror(code_) : text_.c_str();
   }
@@ -88,7 +90,8 @@ class Expected<void> {
   Error error_;
 };
 
-/// A key, a value or a header's value: bytes that are read during the call only, or null (std::nullopt). Empty is not null.
+/// A key, a value or a header's value: bytes that are read during the call only, or null
+/// (std::nullopt). Empty is not null.
 class Bytes {
  public:
   constexpr Bytes(std::nullopt_t) noexcept {}
@@ -100,8 +103,8 @@ class Bytes {
       : data_(bytes.data() == nullptr ? static_cast<const void*>("") : bytes.data()),
         size_(bytes.size()) {}
   template <class T>
-    requires std::is_constructible_v<Bytes, const T&>
-  Bytes(const std::optional<T>& maybe) noexcept : Bytes(maybe ? Bytes(*maybe) : Bytes(std::nullopt)) {}
+  requires std::is_constructible_v<Bytes, const T&> Bytes(const std::optional<T>& maybe)
+  noexcept : Bytes(maybe ? Bytes(*maybe) : Bytes(std::nullopt)) {}
 
   [[nodiscard]] const void* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -157,7 +160,8 @@ struct SendExtras {
   std::chrono::milliseconds timeout{0};
 };
 
-/// A producer. Moves, never copies; closes itself without waiting: flush() first to know what became of the records.
+/// A producer. Moves, never copies; closes itself without waiting: flush() first to know what
+/// became of the records.
 class Producer {
  public:
   [[nodiscard]] static Expected<Producer> open() noexcept { return open_with(nullptr); }
@@ -181,8 +185,8 @@ class Producer {
 
   /// Sends a record and returns its position, which identifies it in its report. Never waits.
   Expected<std::int64_t> send(std::int32_t topic, Bytes key, Bytes value) noexcept {
-    return result(kfast_send(producer_.get(), topic, key.data(), key.size(), value.data(),
-                             value.size()));
+    return result(
+        kfast_send(producer_.get(), topic, key.data(), key.size(), value.data(), value.size()));
   }
   /// The same with headers, timestamp, partition and a time-out.
   Expected<std::int64_t> send(std::int32_t topic, Bytes key, Bytes value,
@@ -198,7 +202,8 @@ class Producer {
                                     extras.headers.size(), milliseconds(extras.timeout)));
   }
 
-  /// Fills the front of `reports`; returns how many. Fewer than asked for: fd() becomes readable when there are more.
+  /// Fills the front of `reports`; returns how many. Fewer than asked for: fd() becomes readable
+  /// when there are more.
   [[nodiscard]] Expected<std::size_t> reports(std::span<Report> reports) noexcept {
     const int count = kfast_reports(producer_.get(), reports.data(), reports.size());
     return count < 0 ? Expected<std::size_t>(Error(count))
@@ -212,10 +217,13 @@ class Producer {
   }
 
   [[nodiscard]] std::uint64_t used_bytes() noexcept { return kfast_used_bytes(producer_.get()); }
-  /// For poll, epoll or select: readable when reports() should be called. Never changes; not to be read or closed.
+  /// For poll, epoll or select: readable when reports() should be called. Never changes; not to be
+  /// read or closed.
   [[nodiscard]] int fd() const noexcept { return kfast_fd(producer_.get()); }
   /// What the last failed call was about. Valid until the next call.
-  [[nodiscard]] const char* last_error() const noexcept { return kfast_last_error(producer_.get()); }
+  [[nodiscard]] const char* last_error() const noexcept {
+    return kfast_last_error(producer_.get());
+  }
   [[nodiscard]] kfast_producer_t* get() const noexcept { return producer_.get(); }
 
  private:

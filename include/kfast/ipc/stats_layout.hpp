@@ -1,7 +1,6 @@
 // The stats segment: `<socket_dir>/stats`, written by kfastd, mapped read-only by kfastctl.
 //
-//   Header | ScopeInfo[scope_count] | Descriptor[descriptor_count] | blocks of scope 0 | blocks of
-//   scope 1 | ...
+//   Header | ScopeInfo[scope_count] | Descriptor[descriptor_count] | blocks of scope 0 | ...
 //
 // The segment describes itself: a scope says which texts its blocks carry and where, a descriptor
 // says what one value of a block means. So a reader needs the layout version, and no list of
