@@ -1,4 +1,5 @@
-// The send path. Every cache line, fence, copy and system call of a send stands in this file or is called from it.
+// The send path. Every cache line, fence, copy and system call of a send stands in this file or is
+// called from it.
 #pragma once
 
 #include <cstring>
@@ -13,7 +14,8 @@ template <bool kExtended>
   if (static_cast<std::uint32_t>(record.topic) >= topics_.count()) [[unlikely]] {
     return static_cast<std::int64_t>(Refusal::no_such_topic);
   }
-  // Line 1, shared: the topic's state byte in d2c. kfastd writes it when the state changes, so it stays in cache.
+  // Line 1, shared: the topic's state byte in d2c. kfastd writes it when the state changes, so it
+  // stays in cache.
   const std::uint8_t state = topic_states_[record.topic].load(std::memory_order_relaxed);
   if (state > static_cast<std::uint8_t>(ipc::TopicState::open)) [[unlikely]] {
     return refuse_topic(state);
@@ -49,19 +51,22 @@ template <bool kExtended>
     write_padding(room.position - room.padding, room.padding);
   }
 
-  // The frame's own lines: the head, then the one copy of the record's bytes, in the order of the flags.
+  // The frame's own lines: the head, then the one copy of the record's bytes, in the order of the
+  // flags.
   std::byte* at = ring_ + room.offset;
-  const auto flags = static_cast<std::uint64_t>((has_key ? ipc::kHasKey : 0) |
-                                                (has_value ? ipc::kHasValue : 0) |
-                                                (kExtended ? ipc::kHasExtension : 0));
-  // A RecordHead as three whole words: put together field by field in memory, its copy would wait for the small stores.
+  const auto flags =
+      static_cast<std::uint64_t>((has_key ? ipc::kHasKey : 0) | (has_value ? ipc::kHasValue : 0) |
+                                 (kExtended ? ipc::kHasExtension : 0));
+  // A RecordHead as three whole words: put together field by field in memory, its copy would wait
+  // for the small stores.
   const std::uint64_t head[3] = {
-      size | std::uint64_t{static_cast<std::uint8_t>(ipc::FrameKind::record)} << 32U | flags << 40U |
-          static_cast<std::uint64_t>(record.topic) << 48U,
+      size | std::uint64_t{static_cast<std::uint8_t>(ipc::FrameKind::record)} << 32U |
+          flags << 40U | static_cast<std::uint64_t>(record.topic) << 48U,
       static_cast<std::uint64_t>(now_ms), next_ordinal_ | std::uint64_t{record.key_size} << 32U};
   static_assert(sizeof head == sizeof(ipc::RecordHead) && offsetof(ipc::RecordHead, kind) == 4 &&
                 offsetof(ipc::RecordHead, flags) == 5 && offsetof(ipc::RecordHead, topic) == 6 &&
-                offsetof(ipc::RecordHead, sent_ms) == 8 && offsetof(ipc::RecordHead, ordinal) == 16 &&
+                offsetof(ipc::RecordHead, sent_ms) == 8 &&
+                offsetof(ipc::RecordHead, ordinal) == 16 &&
                 offsetof(ipc::RecordHead, key_size) == 20);
   std::memcpy(at, head, sizeof head);
   at += sizeof head;
@@ -87,12 +92,12 @@ template <bool kExtended>
   ++next_ordinal_;
   --credit_;
 
-  // The tail's line, which kfastd reads: one release store. A worker that is killed before it has sent nothing, after it
-  // everything.
+  // The tail's line, which kfastd reads: one release store. A worker that is killed before it has
+  // sent nothing, after it everything.
   writer_.publish();
 
-  // The one full fence, then the lines of `parked` and of the shard's state, which kfastd writes when it rests or wakes.
-  // The system call is made only when it rests.
+  // The one full fence, then the lines of `parked` and of the shard's state, which kfastd writes
+  // when it rests or wakes. The system call is made only when it rests.
   if (ringer_.must_ring(*parked_, *shard_state_, *taken_, writer_.tail(), writer_.capacity()))
       [[unlikely]] {
     ring_doorbell();

@@ -9,7 +9,8 @@ namespace kfast::client {
 namespace {
 
 int malformed_reports(ErrorText& why) noexcept {
-  why.set("kfastd wrote a report that makes no sense: it is broken; see its log, and report the bug");
+  why.set(
+      "kfastd wrote a report that makes no sense: it is broken; see its log, and report the bug");
   return KFAST_ERR_PROTOCOL;
 }
 
@@ -36,8 +37,8 @@ int Channel::open(const ipc::Opened& opened, ChannelFds& fds, ipc::ReportsMode m
   ring_ = memory_.c2d_ring();
   reports_wanted_ = mode != ipc::ReportsMode::none;
   max_frame_ = geometry.c2d_ring_bytes / ipc::kMaxFrameShare;
-  writer_ = ipc::RingWriter<ipc::HostAtomics>(c2d.tail, memory_.d2c().head,
-                                              geometry.c2d_ring_bytes, start);
+  writer_ = ipc::RingWriter<ipc::HostAtomics>(c2d.tail, memory_.d2c().head, geometry.c2d_ring_bytes,
+                                              start);
   bind_daemon_side(opened, start);
   return KFAST_OK;
 }
@@ -61,7 +62,7 @@ void Channel::bind_daemon_side(const ipc::Opened& opened, std::uint64_t head) no
   credit_ = reports_wanted_ ? 0 : ~std::uint64_t{0};
 }
 
-// ---- the cold side of append -----------------------------------------------------------------------------------------
+// ---- the cold side of append --------------------------------------------------------------------
 
 std::int64_t Channel::refuse_topic(std::uint8_t state) noexcept {
   switch (static_cast<ipc::TopicState>(state)) {
@@ -93,8 +94,7 @@ std::byte* Channel::write_headers(std::byte* at, const Record& record) noexcept 
     const bool has_value = header.value != nullptr;
     ipc::HeaderHead head{};
     head.name_size = static_cast<std::uint16_t>(header.name_size);
-    head.value_size =
-        has_value ? static_cast<std::uint32_t>(header.value_size) : ipc::kNullHeader;
+    head.value_size = has_value ? static_cast<std::uint32_t>(header.value_size) : ipc::kNullHeader;
     std::memcpy(at, &head, sizeof head);
     at += sizeof head;
     if (header.name_size != 0) {
@@ -115,17 +115,19 @@ void Channel::ring_doorbell() const noexcept {
   do {
     written = ::write(memory_.doorbell(), &one, sizeof one);
   } while (written < 0 && errno == EINTR);
-  // EAGAIN: the counter is full, so it is rung already. Nothing else can happen to an eventfd that we hold.
+  // EAGAIN: the counter is full, so it is rung already. Nothing else can happen to an eventfd that
+  // we hold.
 }
 
-// ---- credit ----------------------------------------------------------------------------------------------------------
+// ---- credit -------------------------------------------------------------------------------------
 
 std::uint32_t Channel::ordinal_at(std::uint64_t position) const noexcept {
   const std::uint64_t capacity = writer_.capacity();
   const std::uint64_t offset = position & (capacity - 1) & ~(ipc::kFrameAlign - 1);
   const std::byte* at = ring_ + offset;
   ipc::RecordHead head{};
-  // Padding too small for an ordinal stands at the ring's end: the record that it makes room for is at the start.
+  // Padding too small for an ordinal stands at the ring's end: the record that it makes room for is
+  // at the start.
   if (capacity - offset < sizeof head) {
     at = ring_;
   }
@@ -147,16 +149,19 @@ bool Channel::refresh_credit() noexcept {
     credit_ = ~std::uint64_t{0};
     return true;
   }
-  // Head first: a record before it has its report in the ring already, so it is counted on one side or on both.
+  // Head first: a record before it has its report in the ring already, so it is counted on one side
+  // or on both.
   const std::uint64_t flying = in_flight(memory_.d2c().head.load(std::memory_order_acquire));
   const std::uint64_t limit = report_limit();
   credit_ = limit > flying ? limit - flying : 0;
   return credit_ != 0;
 }
 
-bool Channel::waiting_helps() const noexcept { return !reports_wanted_ || report_limit() != 0; }
+bool Channel::waiting_helps() const noexcept {
+  return !reports_wanted_ || report_limit() != 0;
+}
 
-// ---- reports ---------------------------------------------------------------------------------------------------------
+// ---- reports ------------------------------------------------------------------------------------
 
 std::ptrdiff_t Channel::read_reports(kfast_report_t* out, std::size_t max) noexcept {
   std::size_t count = spill_.pop(out, max);
@@ -184,23 +189,24 @@ void Channel::arm() noexcept {
     armed_ = true;
     memory_.c2d().waiting.store(++wanted_wakes_, std::memory_order_relaxed);
   }
-  // Pairs with the daemon's fence between publishing (reports, or head) and looking at `waiting`: it sees that we wait, or
-  // we see what it published.
+  // Pairs with the daemon's fence between publishing (reports, or head) and looking at `waiting`:
+  // it sees that we wait, or we see what it published.
   ipc::HostAtomics::fence_seq_cst();
 }
 
 std::uint64_t Channel::used_bytes() const noexcept {
-  const std::uint64_t used =
-      writer_.tail() - memory_.d2c().head.load(std::memory_order_acquire);
+  const std::uint64_t used = writer_.tail() - memory_.d2c().head.load(std::memory_order_acquire);
   return used > writer_.capacity() ? writer_.capacity() : used;
 }
 
-// ---- hand-over -------------------------------------------------------------------------------------------------------
+// ---- hand-over ----------------------------------------------------------------------------------
 
 int Channel::read_out_reports(ErrorText& why) noexcept {
   for (;;) {
     if (!spill_.reserve_one()) {
-      why.set("no memory to keep the reports that kfastd left behind; read reports more often, or free memory");
+      why.set(
+          "no memory to keep the reports that kfastd left behind; read reports more often, or free "
+          "memory");
       return KFAST_ERR_NO_MEMORY;
     }
     kfast_report_t report;
@@ -221,8 +227,9 @@ int Channel::prepare_hand_over(ErrorText& why) noexcept {
   if (const int code = read_out_reports(why); code != KFAST_OK) {
     return code;
   }
-  // A new daemon's d2c ring starts at position 0, and it reads these words as soon as it has the segments, which is before we
-  // hear of it. So they must say 0 before they are handed over; the old ring is read out by then.
+  // A new daemon's d2c ring starts at position 0, and it reads these words as soon as it has the
+  // segments, which is before we hear of it. So they must say 0 before they are handed over; the
+  // old ring is read out by then.
   memory_.c2d().d2c_head.store(0, std::memory_order_release);
   memory_.c2d().waiting.store(0, std::memory_order_release);
   wanted_wakes_ = 0;
@@ -239,7 +246,8 @@ int Channel::hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& wh
   if (const int code = memory_.map_resumed(opened, fds, why); code != KFAST_OK) {
     return code;
   }
-  // The new daemon may have moved on since it answered: what it can report again begins where it began.
+  // The new daemon may have moved on since it answered: what it can report again begins where it
+  // began.
   const std::uint64_t first = opened.position;
   const std::uint64_t head = memory_.d2c().head.load(std::memory_order_acquire);
   if (writer_.tail() - first > writer_.capacity() || writer_.tail() - head > writer_.capacity()) {

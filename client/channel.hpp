@@ -1,4 +1,5 @@
-// The producer's channel: writes records into the c2d ring, reads reports from the d2c ring, survives its daemon.
+// The producer's channel: writes records into the c2d ring, reads reports from the d2c ring,
+// survives its daemon.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,8 @@
 
 namespace kfast::client {
 
-/// A record as it was handed to the library. What stands behind `headers_size` is used by append<true> only.
+/// A record as it was handed to the library. What stands behind `headers_size` is used by
+/// append<true> only.
 struct Record {
   std::int32_t topic;
   const void* key;
@@ -45,7 +47,8 @@ enum class Refusal : std::int64_t {
   null_with_size = -8,
 };
 
-/// One channel. Its calls make no system call, but for append() writing the doorbell of a daemon that rests. One thread.
+/// One channel. Its calls make no system call, but for append() writing the doorbell of a daemon
+/// that rests. One thread.
 class Channel {
  public:
   /// Maps what came with Opened. Returns 0 or a KFAST_ERR.
@@ -56,21 +59,25 @@ class Channel {
   template <bool kExtended>
   [[nodiscard]] std::int64_t append(const Record& record, std::int64_t now_ms) noexcept;
 
-  /// True when waiting for kfastd can end the refusal of a full ring or used up credit; false when only reading reports can.
+  /// True when waiting for kfastd can end the refusal of a full ring or used up credit; false when
+  /// only reading reports can.
   [[nodiscard]] bool waiting_helps() const noexcept;
 
   /// Reads up to `max` reports. Negative: the ring is malformed.
   [[nodiscard]] std::ptrdiff_t read_reports(kfast_report_t* out, std::size_t max) noexcept;
 
-  /// Asks kfastd for one wake-up at its next progress, unless one is asked for. What happened before it is visible after it.
+  /// Asks kfastd for one wake-up at its next progress, unless one is asked for. What happened
+  /// before it is visible after it.
   void arm() noexcept;
   /// The wake-up came.
   void disarm() noexcept { armed_ = false; }
 
-  /// First half of a hand-over, before ResumeProducer is sent: reads out the old d2c ring and sets this side's words to where
-  /// a new daemon starts. Returns 0, KFAST_ERR_NO_MEMORY or KFAST_ERR_PROTOCOL.
+  /// First half of a hand-over, before ResumeProducer is sent: reads out the old d2c ring and sets
+  /// this side's words to where a new daemon starts. Returns 0, KFAST_ERR_NO_MEMORY or
+  /// KFAST_ERR_PROTOCOL.
   [[nodiscard]] int prepare_hand_over(ErrorText& why) noexcept;
-  /// Second half, with the new daemon's answer. Returns 0 or a KFAST_ERR; on an error the old memory stays.
+  /// Second half, with the new daemon's answer. Returns 0 or a KFAST_ERR; on an error the old
+  /// memory stays.
   [[nodiscard]] int hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& why) noexcept;
 
   /// Bytes of the ring that hold records without an outcome.
@@ -103,11 +110,13 @@ class Channel {
   const std::atomic<std::uint64_t>* taken_ = nullptr;
   std::uint64_t max_payload_ = 0;  // of key and value in a frame without an extension
   std::uint64_t max_frame_ = 0;
-  std::uint64_t credit_ = 0;        // records that may be sent before the d2c ring must be looked at again
+  std::uint64_t credit_ =
+      0;  // records that may be sent before the d2c ring must be looked at again
   std::uint32_t next_ordinal_ = 0;  // how many records were sent
   bool reports_wanted_ = true;
   bool armed_ = false;
-  bool detached_ = false;  // between the halves of a hand-over: this side's words belong to the new daemon's ring
+  bool detached_ = false;  // between the halves of a hand-over: this side's words belong to the new
+                           // daemon's ring
   ipc::RingWriter<ipc::HostAtomics> writer_;
   ipc::Ringer<ipc::HostAtomics> ringer_;
   SeenReports seen_;

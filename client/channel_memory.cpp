@@ -25,12 +25,15 @@ int broken(const char* what, ErrorText& why) noexcept {
 }
 
 int no_memory(const char* what, std::size_t bytes, ErrorText& why) noexcept {
-  why.format("cannot map %zu bytes for %s: %s; make ring.bytes smaller, or raise the process's memory limits", bytes,
-             what, std::strerror(errno));
+  why.format(
+      "cannot map %zu bytes for %s: %s; make ring.bytes smaller, or raise the process's memory "
+      "limits",
+      bytes, what, std::strerror(errno));
   return KFAST_ERR_NO_MEMORY;
 }
 
-/// A mapped file that shrinks turns a load into SIGBUS, so the size is checked and the seal that keeps it.
+/// A mapped file that shrinks turns a load into SIGBUS, so the size is checked and the seal that
+/// keeps it.
 int check_segment(int fd, std::uint64_t bytes, const char* name, ErrorText& why) noexcept {
   struct stat facts {};
   if (fd < 0 || ::fstat(fd, &facts) != 0 || facts.st_size < 0 ||
@@ -49,7 +52,8 @@ bool geometry_fits(const ipc::Geometry& g) noexcept {
          g == ipc::geometry_of(g.c2d_ring_bytes, g.d2c_ring_bytes, g.topic_capacity);
 }
 
-/// First-touch faults belong to the opening, not to a send. Kernels before 5.14 are served by touching each page.
+/// First-touch faults belong to the opening, not to a send. Kernels before 5.14 are served by
+/// touching each page.
 bool populate_writable(std::byte* at, std::size_t size) noexcept {
   if (::madvise(at, size, MADV_POPULATE_WRITE) == 0) {
     return true;
@@ -103,10 +107,12 @@ int map_daemon_side(const ipc::Geometry& geometry, const ChannelFds& fds, Mappin
     return broken("the shard page has no valid header", why);
   }
   if (header.identity.layout_major != ipc::kLayoutMajor || page.layout_major != ipc::kLayoutMajor) {
-    why.format("kfastd's memory has layout %u.%u, this libkfast %s knows layout %u.%u: install matching versions",
-               static_cast<unsigned>(header.identity.layout_major),
-               static_cast<unsigned>(header.identity.layout_minor), KFAST_VERSION,
-               static_cast<unsigned>(ipc::kLayoutMajor), static_cast<unsigned>(ipc::kLayoutMinor));
+    why.format(
+        "kfastd's memory has layout %u.%u, this libkfast %s knows layout %u.%u: install matching "
+        "versions",
+        static_cast<unsigned>(header.identity.layout_major),
+        static_cast<unsigned>(header.identity.layout_minor), KFAST_VERSION,
+        static_cast<unsigned>(ipc::kLayoutMajor), static_cast<unsigned>(ipc::kLayoutMinor));
     return KFAST_ERR_VERSION;
   }
   populate_readable(d2c.data(), d2c.size());
@@ -137,7 +143,8 @@ int ChannelMemory::map_new(const ipc::Opened& opened, ChannelFds& fds, ErrorText
   if (!c2d.valid()) {
     return no_memory("records", geometry.c2d_bytes, why);
   }
-  // The topic table between header and ring fills slowly, or not at all: its pages come when they are needed.
+  // The topic table between header and ring fills slowly, or not at all: its pages come when they
+  // are needed.
   if (!populate_writable(c2d.data(), sizeof(ipc::C2dHeader)) ||
       !populate_writable(c2d.data() + geometry.c2d_ring, geometry.c2d_ring_bytes)) {
     return no_memory("records", geometry.c2d_bytes, why);

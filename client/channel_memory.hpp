@@ -1,4 +1,5 @@
-// The memory that a channel shares with kfastd: checked before it is mapped, and where everything lies in it.
+// The memory that a channel shares with kfastd: checked before it is mapped, and where everything
+// lies in it.
 #pragma once
 
 #include <atomic>
@@ -27,8 +28,8 @@ class ChannelMemory {
   /// Maps a new channel. Returns 0 or a KFAST_ERR; on an error nothing has changed.
   [[nodiscard]] int map_new(const ipc::Opened& opened, ChannelFds& fds, ErrorText& why) noexcept;
 
-  /// Puts another daemon's d2c segment, shard page and doorbell in the place of the old ones; c2d stays. Returns 0 or a
-  /// KFAST_ERR; on an error nothing has changed.
+  /// Puts another daemon's d2c segment, shard page and doorbell in the place of the old ones; c2d
+  /// stays. Returns 0 or a KFAST_ERR; on an error nothing has changed.
   [[nodiscard]] int map_resumed(const ipc::Opened& opened, ChannelFds& fds,
                                 ErrorText& why) noexcept;
 

@@ -6,7 +6,8 @@
 
 namespace kfast::client {
 
-/// Now since 1970, as of the last timer tick: no system call, about 5 ns. Every record is stamped with it.
+/// Now since 1970, as of the last timer tick: no system call, about 5 ns. Every record is stamped
+/// with it.
 [[nodiscard]] inline std::int64_t wall_ms() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -27,9 +28,12 @@ class Deadline {
   explicit Deadline(std::int64_t timeout_ms) noexcept
       : at_ms_(timeout_ms < 0 ? kNever : monotonic_ms() + timeout_ms) {}
 
-  [[nodiscard]] bool passed() const noexcept { return at_ms_ != kNever && monotonic_ms() >= at_ms_; }
+  [[nodiscard]] bool passed() const noexcept {
+    return at_ms_ != kNever && monotonic_ms() >= at_ms_;
+  }
 
-  /// Milliseconds for poll(): what is left, at most `cap_ms`; -1 when there is no end and no cap (negative).
+  /// Milliseconds for poll(): what is left, at most `cap_ms`; -1 when there is no end and no cap
+  /// (negative).
   [[nodiscard]] int poll_ms(std::int64_t cap_ms = -1) const noexcept {
     std::int64_t left = -1;
     if (at_ms_ != kNever) {

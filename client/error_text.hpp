@@ -8,7 +8,8 @@
 
 namespace kfast::client {
 
-/// One sentence: a literal, which costs nothing to set, or formatted text, cut to the buffer. One thread.
+/// One sentence: a literal, which costs nothing to set, or formatted text, cut to the buffer. One
+/// thread.
 class ErrorText {
  public:
   ErrorText() noexcept = default;

@@ -39,7 +39,8 @@ const char* kfast_strerror(int code) {
     case KFAST_ERR_INVALID:
       return "an argument is wrong; kfast_last_error says which";
     case KFAST_ERR_QUEUE_FULL:
-      return "the ring, or this topic's share of it, is full: the record was not accepted; send it again later";
+      return "the ring, or this topic's share of it, is full: the record was not accepted; send it "
+             "again later";
     case KFAST_ERR_TOO_LARGE:
       return "the record can never fit: raise ring.bytes or the profile's message.max.bytes";
     case KFAST_ERR_TIMED_OUT:
@@ -55,7 +56,8 @@ const char* kfast_strerror(int code) {
     case KFAST_ERR_UNKNOWN_OPTION:
       return "no option has this name; kfast.h lists them";
     case KFAST_ERR_TOPIC_NAME:
-      return "not a legal topic name: 1 to 249 characters of [a-zA-Z0-9._-], and neither \".\" nor \"..\"";
+      return "not a legal topic name: 1 to 249 characters of [a-zA-Z0-9._-], and neither \".\" nor "
+             "\"..\"";
     case KFAST_ERR_TOPIC_NOT_ALLOWED:
       return "no [[allow]] rule of kfastd.toml lets this user produce to the topic";
     case KFAST_ERR_TOO_MANY_TOPICS:
@@ -65,11 +67,13 @@ const char* kfast_strerror(int code) {
     case KFAST_ERR_LIMIT:
       return "a limit of kfastd.toml or of the system is reached";
     case KFAST_ERR_VERSION:
-      return "this libkfast and kfastd have no protocol version in common: install matching versions";
+      return "this libkfast and kfastd have no protocol version in common: install matching "
+             "versions";
     case KFAST_ERR_PROTOCOL:
       return "what answered on the socket is not kfastd, or it ended the session";
     case KFAST_ERR_NO_MEMORY:
-      return "this process has no memory or no file descriptor left: see ulimit -n and the memory limits";
+      return "this process has no memory or no file descriptor left: see ulimit -n and the memory "
+             "limits";
     case KFAST_ERR_CLOSED:
       return "kfastd ended this channel for good: kfast_last_error says why; open a new producer";
     default:
@@ -94,6 +98,8 @@ const char* kfast_kafka_error(int error) {
   return "UNNAMED_ERROR";
 }
 
-const char* kfast_version(void) { return KFAST_VERSION; }
+const char* kfast_version(void) {
+  return KFAST_VERSION;
+}
 
 }  // extern "C"

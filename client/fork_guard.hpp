@@ -9,7 +9,8 @@
 
 namespace kfast::client {
 
-/// One page that the kernel wipes in a forked child (MADV_WIPEONFORK): getpid() would be a system call a send.
+/// One page that the kernel wipes in a forked child (MADV_WIPEONFORK): getpid() would be a system
+/// call a send.
 class ForkGuard {
  public:
   /// False, with errno: no memory, or a kernel without MADV_WIPEONFORK (older than 4.14).

@@ -31,9 +31,13 @@ void destroy(T* object) noexcept {
 
 extern "C" {
 
-kfast_options_t* kfast_options_new(void) { return make<kfast_options>(); }
+kfast_options_t* kfast_options_new(void) {
+  return make<kfast_options>();
+}
 
-void kfast_options_free(kfast_options_t* options) { destroy(options); }
+void kfast_options_free(kfast_options_t* options) {
+  destroy(options);
+}
 
 int kfast_options_set(kfast_options_t* options, const char* name, const char* value, char* errstr,
                       size_t errstr_size) {
@@ -76,9 +80,13 @@ int kfast_producer_open(const kfast_options_t* options, kfast_producer_t** produ
   return KFAST_OK;
 }
 
-void kfast_producer_close(kfast_producer_t* producer) { destroy(producer); }
+void kfast_producer_close(kfast_producer_t* producer) {
+  destroy(producer);
+}
 
-int32_t kfast_topic(kfast_producer_t* producer, const char* name) { return producer->topic(name); }
+int32_t kfast_topic(kfast_producer_t* producer, const char* name) {
+  return producer->topic(name);
+}
 
 const char* kfast_topic_name(const kfast_producer_t* producer, int32_t topic) {
   return producer->topic_name(topic);
@@ -94,15 +102,15 @@ int64_t kfast_send_record(kfast_producer_t* producer, int32_t topic, int32_t par
                           size_t value_size, const kfast_header_t* headers, size_t header_count,
                           int timeout_ms) {
   kfast::client::Record record{.topic = topic,
-                       .key = key,
-                       .key_size = key_size,
-                       .value = value,
-                       .value_size = value_size,
-                       .headers_size = 0,
-                       .headers = headers,
-                       .header_count = header_count,
-                       .partition = partition,
-                       .timestamp_ms = timestamp_ms};
+                               .key = key,
+                               .key_size = key_size,
+                               .value = value,
+                               .value_size = value_size,
+                               .headers_size = 0,
+                               .headers = headers,
+                               .header_count = header_count,
+                               .partition = partition,
+                               .timestamp_ms = timestamp_ms};
   return producer->send_record(record, timeout_ms);
 }
 
@@ -110,12 +118,20 @@ int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports, size_t ma
   return producer->reports(reports, max);
 }
 
-int kfast_flush(kfast_producer_t* producer, int timeout_ms) { return producer->flush(timeout_ms); }
+int kfast_flush(kfast_producer_t* producer, int timeout_ms) {
+  return producer->flush(timeout_ms);
+}
 
-uint64_t kfast_used_bytes(kfast_producer_t* producer) { return producer->used_bytes(); }
+uint64_t kfast_used_bytes(kfast_producer_t* producer) {
+  return producer->used_bytes();
+}
 
-int kfast_fd(const kfast_producer_t* producer) { return producer->fd(); }
+int kfast_fd(const kfast_producer_t* producer) {
+  return producer->fd();
+}
 
-const char* kfast_last_error(const kfast_producer_t* producer) { return producer->last_error(); }
+const char* kfast_last_error(const kfast_producer_t* producer) {
+  return producer->last_error();
+}
 
 }  // extern "C"

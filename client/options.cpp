@@ -42,7 +42,8 @@ const char* nearest(const char* name) noexcept {
   std::size_t least = ~std::size_t{0};
   for (const char* known : kNames) {
     // A name that was cut short, or said too much, is nearer than its letters say.
-    const bool part = name[0] != '\0' && (std::strstr(known, name) != nullptr || std::strstr(name, known) != nullptr);
+    const bool part = name[0] != '\0' &&
+                      (std::strstr(known, name) != nullptr || std::strstr(name, known) != nullptr);
     const std::size_t distance = part ? 1 : edit_distance(name, known);
     if (distance < least) {
       least = distance;
@@ -182,7 +183,8 @@ int Options::set(const char* name, const char* value, ErrorText& why) noexcept {
 
 int Options::resolve(ErrorText& why) noexcept {
   if (socket_dir_[0] == '\0') {
-    // In a set-uid program the environment belongs to somebody else, who must not choose where records go.
+    // In a set-uid program the environment belongs to somebody else, who must not choose where
+    // records go.
     const char* from_environment = ::secure_getenv(ipc::kSocketDirVariable);
     const bool given = from_environment != nullptr && from_environment[0] != '\0';
     const int code = set_text(socket_dir_, sizeof socket_dir_, ipc::kSocketDirVariable,

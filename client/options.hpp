@@ -19,11 +19,12 @@ inline constexpr std::size_t kSocketDirText =
 /// A plain set of values, all at their defaults when new. Not thread-safe.
 class Options {
  public:
-  /// Sets one option. Returns 0, KFAST_ERR_UNKNOWN_OPTION or KFAST_ERR_INVALID with a sentence in `why`.
+  /// Sets one option. Returns 0, KFAST_ERR_UNKNOWN_OPTION or KFAST_ERR_INVALID with a sentence in
+  /// `why`.
   int set(const char* name, const char* value, ErrorText& why) noexcept;
 
-  /// Puts `socket.dir` where the environment says when nobody has set it, and `program` to the process's name. Returns 0 or
-  /// KFAST_ERR_INVALID.
+  /// Puts `socket.dir` where the environment says when nobody has set it, and `program` to the
+  /// process's name. Returns 0 or KFAST_ERR_INVALID.
   int resolve(ErrorText& why) noexcept;
 
   [[nodiscard]] const char* profile() const noexcept { return profile_; }

@@ -49,8 +49,9 @@ Producer::~Producer() {
 int Producer::open(const Options& options, ErrorText& why) noexcept {
   options_ = options;
   if (!guard_.open()) {
-    why.format("cannot set up the guard against fork(): %s; it needs one page and Linux 4.14 or newer",
-               std::strerror(errno));
+    why.format(
+        "cannot set up the guard against fork(): %s; it needs one page and Linux 4.14 or newer",
+        std::strerror(errno));
     return KFAST_ERR_NO_MEMORY;
   }
   if (const int code = options_.resolve(why); code != KFAST_OK) {
@@ -69,7 +70,8 @@ int Producer::open(const Options& options, ErrorText& why) noexcept {
 }
 
 int Producer::open_session(const Deadline& deadline, ErrorText& why) noexcept {
-  // A full queue of new sessions is the one failure to connect that passes by itself; there is nothing to poll for.
+  // A full queue of new sessions is the one failure to connect that passes by itself; there is
+  // nothing to poll for.
   for (;;) {
     const int code = session_.connect(why);
     if (code == KFAST_OK) {
@@ -84,9 +86,10 @@ int Producer::open_session(const Deadline& deadline, ErrorText& why) noexcept {
     switch (session_.step(why)) {
       case Event::nothing:
         if (deadline.passed()) {
-          why.format("kfastd accepted the connection on %s and gave no answer in %lld ms: it hangs, is stopped or is "
-                     "overloaded; see `kfastctl health`, or raise connect.timeout.ms",
-                     session_.path(), static_cast<long long>(options_.connect_timeout_ms()));
+          why.format(
+              "kfastd accepted the connection on %s and gave no answer in %lld ms: it hangs, is "
+              "stopped or is overloaded; see `kfastctl health`, or raise connect.timeout.ms",
+              session_.path(), static_cast<long long>(options_.connect_timeout_ms()));
           return KFAST_ERR_TIMED_OUT;
         }
         poll_socket(session_.socket(), deadline.poll_ms());
@@ -110,15 +113,15 @@ int Producer::open_session(const Deadline& deadline, ErrorText& why) noexcept {
 
 int Producer::open_channel(ErrorText& why) noexcept {
   if (session_.fd_count() != kFdsOfOpened) {
-    why.format("kfastd passed %zu descriptors where %zu belong: it is broken, or not kfastd", session_.fd_count(),
-               kFdsOfOpened);
+    why.format("kfastd passed %zu descriptors where %zu belong: it is broken, or not kfastd",
+               session_.fd_count(), kFdsOfOpened);
     return KFAST_ERR_PROTOCOL;
   }
   ChannelFds fds = take_fds(session_, false);
   return channel_.open(session_.opened(), fds, options_.reports(), why);
 }
 
-// ---- the session, between the worker's calls --------------------------------------------------------------------------
+// ---- the session, between the worker's calls ----------------------------------------------------
 
 void Producer::look(std::int64_t now_ms) noexcept {
   last_look_ms_ = now_ms;
@@ -195,7 +198,8 @@ void Producer::take_over() noexcept {
     ChannelFds fds = take_fds(session_, true);
     code = channel_.hand_over(session_.opened(), fds, away_why_);
   } else {
-    away_why_.format("kfastd passed %zu descriptors where %zu belong: it is broken", session_.fd_count(), kFdsOfResumed);
+    away_why_.format("kfastd passed %zu descriptors where %zu belong: it is broken",
+                     session_.fd_count(), kFdsOfResumed);
   }
   if (code == KFAST_ERR_NO_MEMORY) {
     session_.back_off();
@@ -221,7 +225,8 @@ void Producer::pass_wake_on() noexcept {
   }
 }
 
-/// Waits for kfastd until the deadline, at most `longest_ms` if that is not negative. False: the deadline has passed.
+/// Waits for kfastd until the deadline, at most `longest_ms` if that is not negative. False: the
+/// deadline has passed.
 bool Producer::wait(const Deadline& deadline, int longest_ms) noexcept {
   if (deadline.passed()) {
     return false;
@@ -232,7 +237,7 @@ bool Producer::wait(const Deadline& deadline, int longest_ms) noexcept {
   return true;
 }
 
-// ---- what the worker asks for -----------------------------------------------------------------------------------------
+// ---- what the worker asks for -------------------------------------------------------------------
 
 int Producer::reports(kfast_report_t* out, std::size_t max) noexcept {
   if (guard_.forked()) {
@@ -245,8 +250,8 @@ int Producer::reports(kfast_report_t* out, std::size_t max) noexcept {
   max = max > INT_MAX ? INT_MAX : max;
   std::ptrdiff_t count = channel_.read_reports(out, max);
   if (count >= 0 && static_cast<std::size_t>(count) < max) {
-    // Everything is read: make the descriptor go quiet, and ask to be woken at the next report. The order matters: take old
-    // wake-ups, ask for a new one, look again.
+    // Everything is read: make the descriptor go quiet, and ask to be woken at the next report. The
+    // order matters: take old wake-ups, ask for a new one, look again.
     session_.readiness().quiet();
     advance();
     wake_taken_ = false;
@@ -261,7 +266,8 @@ int Producer::reports(kfast_report_t* out, std::size_t max) noexcept {
     } while (more > 0 && static_cast<std::size_t>(count) < max);
   }
   if (count < 0) {
-    close_for_good("kfastd wrote a report that makes no sense: it is broken; see its log, and report the bug");
+    close_for_good(
+        "kfastd wrote a report that makes no sense: it is broken; see its log, and report the bug");
     return closed();
   }
   return count == 0 && max != 0 && closed_ ? closed() : static_cast<int>(count);
@@ -304,11 +310,13 @@ std::int32_t Producer::topic(const char* name) noexcept {
   if (guard_.forked()) {
     return forked();
   }
-  const std::int32_t topic = name == nullptr ? std::int32_t{KFAST_ERR_TOPIC_NAME}
-                                             : channel_.topics().number_of(name);
+  const std::int32_t topic =
+      name == nullptr ? std::int32_t{KFAST_ERR_TOPIC_NAME} : channel_.topics().number_of(name);
   if (topic == KFAST_ERR_TOPIC_NAME) {
-    error_.format("\"%.260s\" is not a legal topic name: 1 to 249 characters of [a-zA-Z0-9._-], and neither \".\" nor \"..\"",
-                  name == nullptr ? "(null)" : name);
+    error_.format(
+        "\"%.260s\" is not a legal topic name: 1 to 249 characters of [a-zA-Z0-9._-], and neither "
+        "\".\" nor \"..\"",
+        name == nullptr ? "(null)" : name);
   } else if (topic == KFAST_ERR_TOO_MANY_TOPICS) {
     error_.format("the channel's table of %u topics is full: raise the option topics",
                   static_cast<unsigned>(channel_.topics().capacity()));
@@ -328,7 +336,7 @@ const char* Producer::last_error() const noexcept {
   return guard_.forked() ? kfast_strerror(KFAST_ERR_FORKED) : error_.c_str();
 }
 
-// ---- what went wrong --------------------------------------------------------------------------------------------------
+// ---- what went wrong ----------------------------------------------------------------------------
 
 int Producer::forked() noexcept {
   error_.set("this handle belongs to the parent process: open a producer in the child");
@@ -343,13 +351,15 @@ int Producer::closed() noexcept {
 int Producer::timed_out() noexcept {
   const auto kept = static_cast<unsigned long long>(channel_.used_bytes());
   if (session_.is_open()) {
-    error_.format("kfastd has no outcome yet for %llu bytes of the ring; they stay there and are still delivered: are the "
-                  "brokers away? See `kfastctl brokers`",
-                  kept);
+    error_.format(
+        "kfastd has no outcome yet for %llu bytes of the ring; they stay there and are still "
+        "delivered: are the brokers away? See `kfastctl brokers`",
+        kept);
   } else {
-    error_.format("kfastd is away: %llu bytes are kept in the ring and delivered when it is back and this worker calls the "
-                  "library. %.300s",
-                  kept, away_why_.c_str());
+    error_.format(
+        "kfastd is away: %llu bytes are kept in the ring and delivered when it is back and this "
+        "worker calls the library. %.300s",
+        kept, away_why_.c_str());
   }
   return KFAST_ERR_TIMED_OUT;
 }

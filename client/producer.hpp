@@ -14,8 +14,9 @@
 
 namespace kfast::client {
 
-/// What a kfast_producer_t points to. It starts no thread: the session goes on inside of the worker's calls. One thread; in a
-/// forked child every call answers KFAST_ERR_FORKED and the destructor gives back what is private to the child.
+/// What a kfast_producer_t points to. It starts no thread: the session goes on inside of the
+/// worker's calls. One thread; in a forked child every call answers KFAST_ERR_FORKED and the
+/// destructor gives back what is private to the child.
 class Producer {
  public:
   Producer() noexcept = default;
@@ -64,7 +65,8 @@ class Producer {
 
   ForkGuard guard_;
   bool closed_ = false;
-  bool wake_taken_ = false;  // a wake-up was consumed that the worker's event loop may be waiting for
+  bool wake_taken_ =
+      false;  // a wake-up was consumed that the worker's event loop may be waiting for
   std::int64_t last_look_ms_ = 0;
   std::uint64_t look_every_ms_ = 0;
   Channel channel_;

@@ -7,8 +7,8 @@
 namespace kfast::client {
 namespace {
 
-/// How often a send that waits for its topic's share looks again: a share may come free without a wake-up, when other topics
-/// hold up the head.
+/// How often a send that waits for its topic's share looks again: a share may come free without a
+/// wake-up, when other topics hold up the head.
 constexpr int kBudgetLookMs = 20;
 
 constexpr bool is(std::int64_t result, Refusal refusal) noexcept {
@@ -28,15 +28,13 @@ std::int64_t Producer::send(std::int32_t topic, const void* key, std::size_t key
     return closed();
   }
   const auto record = [&] {
-    return Record{.topic = topic,
-                  .key = key,
-                  .key_size = key_size,
-                  .value = value,
-                  .value_size = value_size};
+    return Record{
+        .topic = topic, .key = key, .key_size = key_size, .value = value, .value_size = value_size};
   };
   const std::int64_t position = channel_.append<false>(record(), now);
   if (position < 0) [[unlikely]] {
-    return refuse(position, record());  // made anew, so that the hot path keeps its record in registers
+    return refuse(position,
+                  record());  // made anew, so that the hot path keeps its record in registers
   }
   return position;
 }
@@ -97,8 +95,9 @@ int Producer::check_headers(Record& record) noexcept {
     error_.format("partition %d: it is 0 or more, or KFAST_ANY_PARTITION", record.partition);
     return KFAST_ERR_INVALID;
   }
-  if (record.timestamp_ms < KFAST_NOW) {
-    error_.format("timestamp_ms %lld: it is 0 or more, or KFAST_NOW", static_cast<long long>(record.timestamp_ms));
+  if (record.timestamp_ms < KFAST_NOW || record.timestamp_ms == 0) {
+    error_.format("timestamp_ms %lld: it is 1 or more (librdkafka cannot send 0), or KFAST_NOW",
+                  static_cast<long long>(record.timestamp_ms));
     return KFAST_ERR_INVALID;
   }
   if (record.header_count > ipc::kMaxHeaders) {
@@ -113,8 +112,8 @@ int Producer::check_headers(Record& record) noexcept {
   for (std::size_t i = 0; i < record.header_count; ++i) {
     const kfast_header_t& header = record.headers[i];
     if (header.name_size > ipc::kMaxHeaderName) {
-      error_.format("the name of header %zu has %zu bytes: at most %u are possible", i, header.name_size,
-                    static_cast<unsigned>(ipc::kMaxHeaderName));
+      error_.format("the name of header %zu has %zu bytes: at most %u are possible", i,
+                    header.name_size, static_cast<unsigned>(ipc::kMaxHeaderName));
       return KFAST_ERR_TOO_MANY_HEADERS;
     }
     if ((header.name == nullptr && header.name_size != 0) ||
@@ -123,8 +122,10 @@ int Producer::check_headers(Record& record) noexcept {
       return KFAST_ERR_INVALID;
     }
     if (header.value_size > channel_.max_frame_bytes()) {
-      error_.format("the value of header %zu has %zu bytes: with this ring a whole record has at most %llu; raise ring.bytes",
-                    i, header.value_size, static_cast<unsigned long long>(channel_.max_frame_bytes()));
+      error_.format(
+          "the value of header %zu has %zu bytes: with this ring a whole record has at most %llu; "
+          "raise ring.bytes",
+          i, header.value_size, static_cast<unsigned long long>(channel_.max_frame_bytes()));
       return KFAST_ERR_TOO_LARGE;
     }
     record.headers_size += sizeof(ipc::HeaderHead) + header.name_size + header.value_size;
@@ -137,32 +138,40 @@ int Producer::refuse(std::int64_t refusal, const Record& record) noexcept {
   switch (static_cast<Refusal>(refusal)) {
     case Refusal::ring_full:
       error_.set(session_.is_open()
-                     ? "the ring is full of records without an outcome: send again later, wait with kfast_send_record's "
-                       "time-out, or raise ring.bytes; if it stays so, the brokers are away or too slow"
-                     : "the ring is full and kfastd is away: start it with `systemctl start kfastd`; what was accepted is "
-                       "kept and delivered when it is back");
+                     ? "the ring is full of records without an outcome: send again later, wait "
+                       "with kfast_send_record's time-out, or raise ring.bytes; if it stays so, "
+                       "the brokers are away or too slow"
+                     : "the ring is full and kfastd is away: start it with `systemctl start "
+                       "kfastd`; what was accepted is kept and delivered when it is back");
       return KFAST_ERR_QUEUE_FULL;
     case Refusal::no_credit:
-      error_.set("the report ring has no room for one more outcome: read the reports with kfast_reports, raise "
-                 "report.bytes, or set the option reports to errors or none");
+      error_.set(
+          "the report ring has no room for one more outcome: read the reports with kfast_reports, "
+          "raise report.bytes, or set the option reports to errors or none");
       return KFAST_ERR_QUEUE_FULL;
     case Refusal::over_budget:
-      error_.format("topic \"%s\" holds its whole share of the ring: send again when its records have an outcome; is the "
-                    "topic in trouble?",
-                    channel_.topics().name_of(record.topic));
+      error_.format(
+          "topic \"%s\" holds its whole share of the ring: send again when its records have an "
+          "outcome; is the topic in trouble?",
+          channel_.topics().name_of(record.topic));
       return KFAST_ERR_QUEUE_FULL;
     case Refusal::not_allowed:
-      error_.format("no [[allow]] rule of kfastd.toml lets this user produce to topic \"%s\"; add it to `produce`",
-                    channel_.topics().name_of(record.topic));
+      error_.format(
+          "no [[allow]] rule of kfastd.toml lets this user produce to topic \"%s\"; add it to "
+          "`produce`",
+          channel_.topics().name_of(record.topic));
       return KFAST_ERR_TOPIC_NOT_ALLOWED;
     case Refusal::topic_limit:
-      error_.format("topic \"%s\" is one more than kfastd.toml's [limits] let this user have; raise `topics` there",
-                    channel_.topics().name_of(record.topic));
+      error_.format(
+          "topic \"%s\" is one more than kfastd.toml's [limits] let this user have; raise `topics` "
+          "there",
+          channel_.topics().name_of(record.topic));
       return KFAST_ERR_TOO_MANY_TOPICS;
     case Refusal::too_large:
       return refuse_size(record);
     case Refusal::no_such_topic:
-      error_.format("there is no topic number %d: get it from kfast_topic of this producer", record.topic);
+      error_.format("there is no topic number %d: get it from kfast_topic of this producer",
+                    record.topic);
       return KFAST_ERR_INVALID;
     case Refusal::null_with_size:
       error_.set("a NULL key or value must have size 0");
@@ -178,13 +187,16 @@ int Producer::refuse_size(const Record& record) noexcept {
   const auto headers = static_cast<unsigned long long>(record.headers_size);
   const unsigned long long limit = channel_.max_record_bytes();
   if (key > limit || value > limit || key + value + headers > limit) {
-    error_.format("the record has %llu bytes of key, %llu of value and %llu of headers, together more than the %llu that "
-                  "the profile accepts: raise its message.max.bytes (and the topic's max.message.bytes in Kafka)",
-                  key, value, headers, limit);
+    error_.format(
+        "the record has %llu bytes of key, %llu of value and %llu of headers, together more than "
+        "the %llu that the profile accepts: raise its message.max.bytes (and the topic's "
+        "max.message.bytes in Kafka)",
+        key, value, headers, limit);
   } else {
-    error_.format("the record has %llu bytes of key, %llu of value and %llu of headers; with its own head it needs more than "
-                  "a quarter of the ring, which is %llu: raise ring.bytes",
-                  key, value, headers, static_cast<unsigned long long>(channel_.max_frame_bytes()));
+    error_.format(
+        "the record has %llu bytes of key, %llu of value and %llu of headers; with its own head it "
+        "needs more than a quarter of the ring, which is %llu: raise ring.bytes",
+        key, value, headers, static_cast<unsigned long long>(channel_.max_frame_bytes()));
   }
   return KFAST_ERR_TOO_LARGE;
 }

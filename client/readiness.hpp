@@ -10,8 +10,8 @@
 
 namespace kfast::client {
 
-/// An epoll set with the session socket of the day and a timer in it. One thread; not to be used in a forked child, which
-/// shares the set with its parent.
+/// An epoll set with the session socket of the day and a timer in it. One thread; not to be used in
+/// a forked child, which shares the set with its parent.
 class Readiness {
  public:
   /// False, with errno: no descriptor left.

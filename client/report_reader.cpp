@@ -25,12 +25,11 @@ NextReport ReportReader::open_frame(std::uint32_t topics) noexcept {
       reader_.take(ipc::align_up(head.size, ipc::kFrameAlign));
       continue;
     }
-    const bool sound = head.kind == ipc::FrameKind::report && head.size >= sizeof head &&
-                       head.size <= ipc::kMaxReportFrame &&
-                       head.outcome >= ipc::Outcome::delivered &&
-                       head.outcome <= ipc::Outcome::unknown && head.topic < topics &&
-                       head.count >= 1 && head.count <= ipc::kMaxReportRecords &&
-                       head.partition >= -1 && head.base_offset >= -1;
+    const bool sound =
+        head.kind == ipc::FrameKind::report && head.size >= sizeof head &&
+        head.size <= ipc::kMaxReportFrame && head.outcome >= ipc::Outcome::delivered &&
+        head.outcome <= ipc::Outcome::unknown && head.topic < topics && head.count >= 1 &&
+        head.count <= ipc::kMaxReportRecords && head.partition >= -1 && head.base_offset >= -1;
     if (!sound) {
       return NextReport::malformed;
     }

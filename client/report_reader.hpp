@@ -13,8 +13,9 @@ namespace kfast::client {
 
 enum class NextReport { report, none, malformed };
 
-/// A cursor that can stop in the middle of a frame. kfastd is trusted to be no attacker, but not to be free of bugs: every
-/// number is checked, and a report that makes no sense ends the channel. One thread.
+/// A cursor that can stop in the middle of a frame. kfastd is trusted to be no attacker, but not to
+/// be free of bugs: every number is checked, and a report that makes no sense ends the channel. One
+/// thread.
 class ReportReader {
  public:
   ReportReader() noexcept = default;
@@ -23,7 +24,8 @@ class ReportReader {
                const std::byte* ring, std::uint64_t ring_bytes) noexcept
       : reader_(tail, head, ring_bytes, 0), tail_(&tail), ring_(ring) {}
 
-  /// The next report, if there is one. `records_end` is the tail of the record ring, `topics` how many topics there are.
+  /// The next report, if there is one. `records_end` is the tail of the record ring, `topics` how
+  /// many topics there are.
   [[nodiscard]] NextReport next(std::uint64_t records_end, std::uint32_t topics,
                                 kfast_report_t& out) noexcept;
 
@@ -34,8 +36,8 @@ class ReportReader {
     }
   }
 
-  /// Bytes of the ring that kfastd cannot use now. The acquire load comes after the caller's own of `head`: a report that was
-  /// published before that head is counted.
+  /// Bytes of the ring that kfastd cannot use now. The acquire load comes after the caller's own of
+  /// `head`: a report that was published before that head is counted.
   [[nodiscard]] std::uint64_t used_bytes() const noexcept {
     return tail_->load(std::memory_order_acquire) - reader_.head();
   }

@@ -1,4 +1,5 @@
-// Which records were reported already: a restarted kfastd reports again what it cannot know to have been read.
+// Which records were reported already: a restarted kfastd reports again what it cannot know to have
+// been read.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +10,10 @@
 
 namespace kfast::client {
 
-/// One bit per kFrameAlign bytes of the record ring, private to this process. A bit belongs to the frame that starts there in
-/// the ring's last lap; a report of an older lap, read late, has no bit. What was reported before a hand-over is kept in a
-/// second bitmap, because only those records can be reported twice, and the ring may have gone around before they are. One thread.
+/// One bit per kFrameAlign bytes of the record ring, private to this process. A bit belongs to the
+/// frame that starts there in the ring's last lap; a report of an older lap, read late, has no bit.
+/// What was reported before a hand-over is kept in a second bitmap, because only those records can
+/// be reported twice, and the ring may have gone around before they are. One thread.
 class SeenReports {
  public:
   [[nodiscard]] bool open(std::uint64_t ring_bytes) noexcept {
@@ -20,7 +22,8 @@ class SeenReports {
     return bits_.valid();
   }
 
-  /// A frame was written at `position`: it has no report yet. Called by every send; one load, and a store once a lap.
+  /// A frame was written at `position`: it has no report yet. Called by every send; one load, and a
+  /// store once a lap.
   void forget(std::uint64_t position) noexcept {
     std::byte& byte = byte_of(bits_.data(), position);
     if ((byte & mask_of(position)) != std::byte{0}) {
@@ -28,7 +31,8 @@ class SeenReports {
     }
   }
 
-  /// True when a report for `position` is news; remembers it. `tail` is the end of the record ring now.
+  /// True when a report for `position` is news; remembers it. `tail` is the end of the record ring
+  /// now.
   [[nodiscard]] bool is_news(std::uint64_t position, std::uint64_t tail) noexcept {
     if (position - old_first_ < old_size_ &&
         (byte_of(old_bits(), position) & mask_of(position)) != std::byte{0}) {

@@ -37,9 +37,21 @@ int code_of(ipc::RefusalCode code) noexcept {
   return KFAST_ERR_PROTOCOL;
 }
 
-/// Refusals that pass by themselves.
-bool is_passing(ipc::RefusalCode code) noexcept {
-  return code == ipc::RefusalCode::draining || code == ipc::RefusalCode::busy;
+/// Refusals worth another attempt. `resuming`: accepted records wait in the ring, so what an
+/// operator can mend, or what passes when other workers leave, must not end the channel.
+bool is_passing(ipc::RefusalCode code, bool resuming) noexcept {
+  switch (code) {
+    case ipc::RefusalCode::draining:
+    case ipc::RefusalCode::busy:
+      return true;
+    case ipc::RefusalCode::limit:
+    case ipc::RefusalCode::out_of_resources:
+    case ipc::RefusalCode::unknown_profile:
+    case ipc::RefusalCode::not_allowed:
+      return resuming;
+    default:
+      return false;
+  }
 }
 
 /// Copies a message out of what arrived; what is missing at its end is zero.
@@ -77,28 +89,36 @@ int Session::connect(ErrorText& why) noexcept {
       case ECONNREFUSED:
       case ENOTDIR:
       case ENOTSOCK:
-        why.format("kfastd does not answer on %s (%s): start it with `systemctl start kfastd`, or `kfastd --dev` "
-                   "to try it out; if its sockets are elsewhere, set KFAST_SOCKET_DIR or the option socket.dir",
-                   path_, std::strerror(errno));
+        why.format(
+            "kfastd does not answer on %s (%s): start it with `systemctl start kfastd`, or `kfastd "
+            "--dev` to try it out; if its sockets are elsewhere, set KFAST_SOCKET_DIR or the "
+            "option socket.dir",
+            path_, std::strerror(errno));
         return KFAST_ERR_NO_DAEMON;
       case EACCES:
       case EPERM:
-        why.format("this user may not open kfastd's socket %s (%s): check the mode and group of the socket and of "
-                   "its directory, and whether the worker's user is in that group",
-                   path_, std::strerror(errno));
+        why.format(
+            "this user may not open kfastd's socket %s (%s): check the mode and group of the "
+            "socket and of its directory, and whether the worker's user is in that group",
+            path_, std::strerror(errno));
         return KFAST_ERR_PERMISSION;
       case EMFILE:
       case ENFILE:
-        why.format("no file descriptor is left for kfastd's socket %s (%s): raise RLIMIT_NOFILE (ulimit -n, or "
-                   "LimitNOFILE= in the unit)",
-                   path_, std::strerror(errno));
+        why.format(
+            "no file descriptor is left for kfastd's socket %s (%s): raise RLIMIT_NOFILE (ulimit "
+            "-n, or LimitNOFILE= in the unit)",
+            path_, std::strerror(errno));
         return KFAST_ERR_NO_MEMORY;
       case EAGAIN:
-        why.format("kfastd's queue of new sessions on %s is full: it is overloaded or hangs; see `kfastctl health`",
-                   path_);
+        why.format(
+            "kfastd's queue of new sessions on %s is full: it is overloaded or hangs; see "
+            "`kfastctl health`",
+            path_);
         return KFAST_ERR_TIMED_OUT;
       case EPROTOTYPE:
-        why.format("%s is a socket of another kind: it is not kfastd's; check the option socket.dir", path_);
+        why.format(
+            "%s is a socket of another kind: it is not kfastd's; check the option socket.dir",
+            path_);
         return KFAST_ERR_PROTOCOL;
       case ENOMEM:
       case ENOBUFS:
@@ -151,9 +171,10 @@ Event Session::take_message(ErrorText& why) noexcept {
   const auto head = message_from<ipc::MessageHead>(incoming_);
   if (incoming_.size < sizeof head || incoming_.cut || head.magic != ipc::kWireMagic ||
       head.size != incoming_.size) {
-    why.format("what answers on %s does not speak kfast's protocol: it is not kfastd, or a broken one; check the "
-               "option socket.dir",
-               path_);
+    why.format(
+        "what answers on %s does not speak kfast's protocol: it is not kfastd, or a broken one; "
+        "check the option socket.dir",
+        path_);
     return lose(KFAST_ERR_PROTOCOL);
   }
   switch (head.type) {
@@ -193,24 +214,28 @@ Event Session::take_message(ErrorText& why) noexcept {
     case ipc::MessageType::close:
       break;
   }
-  why.format("kfastd on %s sent message %u of %u bytes where none such may come: it is broken, or not kfastd", path_,
-             static_cast<unsigned>(head.type), static_cast<unsigned>(head.size));
+  why.format(
+      "kfastd on %s sent message %u of %u bytes where none such may come: it is broken, or not "
+      "kfastd",
+      path_, static_cast<unsigned>(head.type), static_cast<unsigned>(head.size));
   return lose(KFAST_ERR_PROTOCOL);
 }
 
 Event Session::take_welcome(ErrorText& why) noexcept {
   auto welcome = message_from<ipc::Welcome>(incoming_);
   terminate(welcome.version);
-  // The versions stand first in the message, so they can be read whatever another protocol puts behind them.
+  // The versions stand first in the message, so they can be read whatever another protocol puts
+  // behind them.
   if (welcome.protocol < ipc::kProtocolMin || welcome.protocol > ipc::kProtocolMax ||
       welcome.layout_major != ipc::kLayoutMajor || incoming_.size != sizeof welcome) {
-    why.format("kfastd %s on %s speaks protocol %u and layout %u.%u, this libkfast %s speaks protocol %u to %u and "
-               "layout %u.%u: install matching versions",
-               incoming_.size == sizeof welcome ? welcome.version : "(of unknown version)", path_,
-               static_cast<unsigned>(welcome.protocol), static_cast<unsigned>(welcome.layout_major),
-               static_cast<unsigned>(welcome.layout_minor), KFAST_VERSION,
-               static_cast<unsigned>(ipc::kProtocolMin), static_cast<unsigned>(ipc::kProtocolMax),
-               static_cast<unsigned>(ipc::kLayoutMajor), static_cast<unsigned>(ipc::kLayoutMinor));
+    why.format(
+        "kfastd %s on %s speaks protocol %u and layout %u.%u, this libkfast %s speaks protocol %u "
+        "to %u and layout %u.%u: install matching versions",
+        incoming_.size == sizeof welcome ? welcome.version : "(of unknown version)", path_,
+        static_cast<unsigned>(welcome.protocol), static_cast<unsigned>(welcome.layout_major),
+        static_cast<unsigned>(welcome.layout_minor), KFAST_VERSION,
+        static_cast<unsigned>(ipc::kProtocolMin), static_cast<unsigned>(ipc::kProtocolMax),
+        static_cast<unsigned>(ipc::kLayoutMajor), static_cast<unsigned>(ipc::kLayoutMinor));
     return end(KFAST_ERR_VERSION);
   }
   ipc::put_text(daemon_version_, welcome.version);
@@ -220,8 +245,9 @@ Event Session::take_welcome(ErrorText& why) noexcept {
 
 Event Session::take_opened(ErrorText& why) noexcept {
   if (incoming_.fds_lost) {
-    why.set("this process has no file descriptor left for the channel's memory: raise RLIMIT_NOFILE (ulimit -n, or "
-            "LimitNOFILE= in the unit); a producer needs six");
+    why.set(
+        "this process has no file descriptor left for the channel's memory: raise RLIMIT_NOFILE "
+        "(ulimit -n, or LimitNOFILE= in the unit); a producer needs six");
     return lose(KFAST_ERR_NO_MEMORY);
   }
   opened_ = message_from<ipc::Opened>(incoming_);
@@ -230,6 +256,7 @@ Event Session::take_opened(ErrorText& why) noexcept {
     return lose(KFAST_ERR_PROTOCOL);
   }
   state_ = State::open;
+  was_open_ = true;
   delay_ms_ = 0;
   return Event::opened;
 }
@@ -240,7 +267,7 @@ Event Session::take_refusal(ipc::RefusalCode code, const char* text, ErrorText& 
   } else {
     why.format("kfastd refuses with code %d and no word: see its log", static_cast<int>(code));
   }
-  return is_passing(code) ? lose(code_of(code)) : end(code_of(code));
+  return is_passing(code, was_open_) ? lose(code_of(code)) : end(code_of(code));
 }
 
 Event Session::hang_up(ErrorText& why) noexcept {
@@ -336,7 +363,9 @@ void Session::back_off() noexcept {
   readiness_.ring_in(wait);
 }
 
-bool Session::due() const noexcept { return monotonic_ms() >= due_ms_; }
+bool Session::due() const noexcept {
+  return monotonic_ms() >= due_ms_;
+}
 
 std::int64_t Session::due_in_ms() const noexcept {
   const std::int64_t left = due_ms_ - monotonic_ms();

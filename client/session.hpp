@@ -19,11 +19,13 @@ enum class Event {
   opened,    // the answer to that, in opened() and take_fds()
   wake,      // reports or room may be there
   noticed,   // a last word of kfastd, kept for when it hangs up
-  lost,      // dropped, and worth another attempt: kfastd is away, not ready, or what answered makes no sense
-  ended,     // refused or thrown out for good
+  lost,  // dropped, and worth another attempt: kfastd is away, not ready, or what answered makes no
+         // sense
+  ended,  // refused or thrown out for good
 };
 
-/// A state machine that never waits: away -> greeting -> ready -> asking -> open, and from each back to away. One thread.
+/// A state machine that never waits: away -> greeting -> ready -> asking -> open, and from each
+/// back to away. One thread.
 class Session {
  public:
   /// Prepares for the options, which must outlive the session. Returns 0 or a KFAST_ERR.
@@ -32,7 +34,8 @@ class Session {
   /// away -> greeting: connects and says hello. Returns 0 or a KFAST_ERR with cause and cure.
   [[nodiscard]] int connect(ErrorText& why) noexcept;
 
-  /// Takes at most one message and goes on by it. For lost and ended `why` and code() say the reason.
+  /// Takes at most one message and goes on by it. For lost and ended `why` and code() say the
+  /// reason.
   [[nodiscard]] Event step(ErrorText& why) noexcept;
 
   /// ready -> asking. False: the session was lost, or is ended(), as in step().
@@ -85,7 +88,8 @@ class Session {
   ipc::Fd socket_;
   State state_ = State::away;
   bool ended_ = false;
-  bool noticed_ = false;  // notice_ is filled in
+  bool was_open_ = false;  // the channel exists: from now on sessions resume it
+  bool noticed_ = false;   // notice_ is filled in
   int code_ = 0;
   std::uint32_t request_ = 0;
   std::int64_t due_ms_ = 0;

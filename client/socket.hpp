@@ -14,7 +14,7 @@ struct Incoming {
   std::size_t size = 0;
   ipc::Fd fds[ipc::kMaxFds];
   std::size_t fd_count = 0;
-  bool cut = false;      // longer than kMaxMessage
+  bool cut = false;       // longer than kMaxMessage
   bool fds_lost = false;  // the kernel could not install all descriptors in this process
 };
 

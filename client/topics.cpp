@@ -13,8 +13,8 @@ std::size_t legal_size(const char* name) noexcept {
   std::size_t size = 0;
   for (; name[size] != '\0'; ++size) {
     const char c = name[size];
-    const bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                       (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    const bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '_' || c == '-';
     if (!legal || size == ipc::kMaxTopicName) {
       return 0;
     }
@@ -64,7 +64,8 @@ std::int32_t Topics::number_of(const char* name) noexcept {
   entry.size = static_cast<std::uint16_t>(size);
   std::memcpy(entry.name, name, size + 1);
   slots[slot] = ++count_;
-  // Pairs with the daemon's acquire load of topic_count: the entry is there before the count covers it.
+  // Pairs with the daemon's acquire load of topic_count: the entry is there before the count covers
+  // it.
   published_->store(count_, std::memory_order_release);
   return static_cast<std::int32_t>(count_ - 1);
 }

@@ -12,11 +12,13 @@ namespace kfast::client {
 /// Numbers topics in the order in which they are first asked for. One thread.
 class Topics {
  public:
-  /// `table` has room for `capacity` entries and, as `count`, lies in the c2d segment. False: out of memory.
+  /// `table` has room for `capacity` entries and, as `count`, lies in the c2d segment. False: out
+  /// of memory.
   [[nodiscard]] bool open(ipc::TopicEntry* table, std::uint32_t capacity,
                           std::atomic<std::uint32_t>& count) noexcept;
 
-  /// The number of `name`, which is added when it is new; KFAST_ERR_TOPIC_NAME or KFAST_ERR_TOO_MANY_TOPICS.
+  /// The number of `name`, which is added when it is new; KFAST_ERR_TOPIC_NAME or
+  /// KFAST_ERR_TOO_MANY_TOPICS.
   [[nodiscard]] std::int32_t number_of(const char* name) noexcept;
 
   /// NULL when there is no such topic.

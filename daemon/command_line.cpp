@@ -16,8 +16,12 @@ std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_c
   app.add_option("--topic", line.dev_topics,
                  "with --dev: a topic to create, NAME or NAME:PARTITIONS; may be repeated")
       ->take_all();
-  app.add_flag("--check-config", line.check_config,
-               "check the configuration file, say what is wrong or weak with it, and exit");
+  std::string checked;
+  const CLI::Option* check =
+      app.add_option("--check-config", checked,
+                     "check the configuration file (this one, or that of --config), say what is wrong "
+                     "or weak with it, and exit")
+          ->expected(0, 1);
   app.add_flag("--print-config-reference", line.print_config_reference,
                "print the configuration reference (markdown) and exit");
   app.add_flag("--print-metrics-reference", line.print_metrics_reference,
@@ -27,6 +31,10 @@ std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_c
   } catch (const CLI::ParseError& error) {
     exit_code = app.exit(error);
     return std::nullopt;
+  }
+  line.check_config = check->count() != 0;
+  if (!checked.empty()) {
+    line.config = checked;
   }
   return line;
 }

@@ -15,6 +15,9 @@
 namespace kfast::daemon {
 namespace {
 
+/// How long librdkafka may take to end its threads.
+constexpr unsigned kShutdownSeconds = 10;
+
 std::uint64_t random_epoch() {
   std::uint64_t epoch = 0;
   static_cast<void>(::getrandom(&epoch, sizeof epoch, 0));
@@ -86,6 +89,7 @@ int Daemon::run() {
                config_.daemon.socket_dir, rd_kafka_version_str(), config_.profiles.size());
   notify("READY=1\nSTATUS=serving");
   loop_->run();
+  limit_shutdown(kShutdownSeconds);
   shard_->stop();
   notify("STATUS=stopped");
   spdlog::info("kfastd stopped");

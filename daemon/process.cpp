@@ -63,6 +63,15 @@ Result<ipc::Fd> signals_as_descriptor() {
   return fd;
 }
 
+void limit_shutdown(unsigned seconds) {
+  ::signal(SIGALRM, [](int) {
+    static constexpr char text[] = "kfastd: a broker connection would not close in time; exits without it\n";
+    static_cast<void>(::write(STDERR_FILENO, text, sizeof text - 1));
+    ::_exit(1);
+  });
+  ::alarm(seconds);
+}
+
 void notify(const std::string& state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   sockaddr_un address{};

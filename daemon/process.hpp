@@ -18,6 +18,9 @@ void raise_descriptor_limit();
 /// Blocks SIGTERM, SIGINT and SIGHUP in this thread and those it starts, ignores SIGPIPE, and returns a signalfd for them.
 [[nodiscard]] Result<ipc::Fd> signals_as_descriptor();
 
+/// From now on this process ends within `seconds`, whatever hangs; then with exit code 1 and a line on stderr.
+void limit_shutdown(unsigned seconds);
+
 /// sd_notify(3): tells whoever started us, by $NOTIFY_SOCKET. Does nothing without one.
 void notify(const std::string& state);
 

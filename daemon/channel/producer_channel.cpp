@@ -43,10 +43,24 @@ ProducerChannel::ProducerChannel(Segments segments, const Settings& settings,
       lost_(bytes_at(segments_.d2c_at(segments_.geometry.lost_bits)),
             segments_.geometry.c2d_ring_bytes),
       reports_(segments_),
-      topics_(segments_.geometry.topic_capacity) {
+      topics_(segments_.geometry.topic_capacity),
+      handed_over_(inherited ? inherited->taken : 0) {
   if (inherited && inherited->taken != inherited->head) {
     inherited_taken_ = inherited->taken;
   }
+}
+
+void ProducerChannel::announce_taken(std::uint64_t position) {
+  // Never back: behind an earlier life's word, records may be in Kafka that this life has not come to yet.
+  if (static_cast<std::int64_t>(position - handed_over_) > 0) {
+    handed_over_ = position;
+    segments_.d2c_header().taken.store(position, std::memory_order_relaxed);
+  }
+}
+
+std::uint64_t ProducerChannel::takeable() const {
+  const std::uint64_t end = stop_at_.value_or(reader_.seen());
+  return std::min(end - reader_.taken(), reader_.to_end());
 }
 
 ProducerChannel::Topic* ProducerChannel::topic_of(std::uint16_t index, RecordSink& sink,
@@ -81,21 +95,24 @@ ProducerChannel::Topic* ProducerChannel::topic_of(std::uint16_t index, RecordSin
 
 Submission ProducerChannel::decide(Topic& topic, const RecordView& view, RecordSink& sink,
                                    std::uint64_t opaque, std::int64_t now_ms) const {
+  telemetry::TopicBlock& stats = *topic.opened.stats;
   if (topic.opened.state != ipc::TopicState::open) {
+    stats.add(TopicCounter::refused, 1);
     return {Submission::Kind::refused, topic.opened.refusal, topic.opened.reason};
   }
   const std::int64_t timestamp =
       view.extension.timestamp_ms >= 0 ? view.extension.timestamp_ms : view.head.sent_ms;
-  if (timestamp < 0 || timestamp > now_ms + kMaxTimestampLeadMs) {
+  // librdkafka takes 0 for "now": a record must not get another time than its worker gave it.
+  if (timestamp <= 0 || timestamp > now_ms + kMaxTimestampLeadMs) {
+    stats.add(TopicCounter::refused, 1);
     return {Submission::Kind::refused,
             {Outcome::failed, kErrorInvalidTimestamp, -1, -1},
             FailureReason::invalid};
   }
   if (settings_.delivery_timeout_ms > 0 &&
       view.head.sent_ms < now_ms - settings_.delivery_timeout_ms) {
-    const bool maybe_sent =
-        inherited_taken_.has_value() &&
-        static_cast<std::int64_t>(*inherited_taken_ - reader_.taken()) > 0;
+    const bool maybe_sent = inherited_taken_.has_value();
+    stats.add(TopicCounter::expired, maybe_sent ? 0 : 1);
     return {Submission::Kind::refused,
             {maybe_sent ? Outcome::unknown : Outcome::failed, kErrorTimedOut, -1, -1},
             FailureReason::timed_out};
@@ -121,11 +138,15 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     if (finished_taking()) {
       break;
     }
+    if (inherited_taken_ &&
+        static_cast<std::int64_t>(reader_.taken() - *inherited_taken_) >= 0) {
+      inherited_taken_.reset();
+    }
     RecordView view;
     std::uint64_t aligned = 0;
     const std::byte* at = ring + reader_.offset();
-    const FrameCheck check = check_frame(at, std::min(reader_.unread(), reader_.to_end()),
-                                         max_frame, view, aligned, result.violation);
+    const FrameCheck check =
+        check_frame(at, takeable(), max_frame, view, aligned, result.violation);
     if (check == FrameCheck::violation) {
       break;
     }
@@ -148,6 +169,8 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       report_inherited(frame);
     } else {
       const std::uint32_t sequence = inflight_.next_sequence();
+      // Before the record can reach Kafka: if we die in between, our successor must know that it may be there.
+      announce_taken(frame.position + frame.size);
       const Submission submission = decide(*topic, view, sink, opaque_base | sequence, now_ms);
       if (submission.kind == Submission::Kind::later) {
         result.more = true;
@@ -161,7 +184,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       topic->opened.stats->add(TopicCounter::taken_bytes, view.payload_bytes());
       if (submission.kind == Submission::Kind::refused) {
         settle(frame, submission.outcome, submission.reason);
-      } else if (inherited && static_cast<std::int64_t>(*inherited_taken_ - frame.position) > 0) {
+      } else if (inherited) {
         topic->opened.stats->add(TopicCounter::resubmitted_daemon_restart, 1);
       }
     }
@@ -169,16 +192,11 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     reader_.take(aligned);
     inflight_.push(frame);
     ++result.records;
-    if (inherited && static_cast<std::int64_t>(reader_.taken() - *inherited_taken_) >= 0) {
-      inherited_taken_.reset();
-    }
   }
   result.bytes = reader_.taken() - before;
-  result.more = result.more || (result.violation == nullptr && reader_.unread() > 0);
-  if (result.bytes != 0) {
-    // Only a hint for the client's doorbell while the shard naps: no order needed.
-    segments_.d2c_header().taken.store(reader_.taken(), std::memory_order_relaxed);
-  }
+  result.more = result.more || (result.violation == nullptr && reader_.unread() > 0 &&
+                                !finished_taking());
+  announce_taken(reader_.taken());
   return result;
 }
 
@@ -248,6 +266,8 @@ void ProducerChannel::report_inherited(TakenFrame& frame) {
   // The previous daemon knew the outcome; whether it still got the report out is not known. So it is reported (again), and
   // the client drops what it has seen. Partition, offset and error are not kept.
   const bool lost = lost_.plain(frame.position);
+  // It may have died in the middle of marking: bits that it left behind would read as done in the next lap.
+  done_.mark(frame.position, frame.size);
   frame.done = true;
   add_report(frame, {lost ? Outcome::unknown : Outcome::delivered, 0, -1, -1});
 }

@@ -105,6 +105,10 @@ class ProducerChannel {
   [[nodiscard]] Topic* topic_of(std::uint16_t index, RecordSink& sink, const char*& violation);
   [[nodiscard]] Submission decide(Topic& topic, const RecordView& view, RecordSink& sink,
                                   std::uint64_t opaque, std::int64_t now_ms) const;
+  /// Tells the client, and whoever follows us, that everything before `position` may have been handed over.
+  void announce_taken(std::uint64_t position);
+  /// Bytes at the reader's place that one frame may have.
+  [[nodiscard]] std::uint64_t takeable() const;
   void settle(TakenFrame& frame, const RecordOutcome& outcome, telemetry::FailureReason reason);
   void mark_done(TakenFrame& frame, bool lost);
   void report_inherited(TakenFrame& frame);
@@ -124,7 +128,8 @@ class ProducerChannel {
   std::vector<Topic> topics_;
   std::uint32_t topics_known_ = 0;
   std::uint32_t topic_count_seen_ = 0;
-  std::optional<std::uint64_t> inherited_taken_;  // frames before it may already be in Kafka
+  std::optional<std::uint64_t> inherited_taken_;  // not yet passed; frames before it may already be in Kafka
+  std::uint64_t handed_over_ = 0;                 // the word d2c.taken
   std::optional<std::uint64_t> stop_at_;
   std::uint64_t served_waiting_ = 0;
   std::uint64_t reports_written_ = 0;

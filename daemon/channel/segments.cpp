@@ -173,7 +173,8 @@ SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d
   std::memcpy(a.segments.d2c_at(geometry.lost_bits), from + geometry.lost_bits, bits);
   ipc::D2cHeader& fresh = a.segments.d2c_header();
   fresh.head.store(a.inheritance.head, std::memory_order_relaxed);
-  fresh.taken.store(a.inheritance.head, std::memory_order_relaxed);
+  // Not back to the head: if this life ends before it has come as far, the next one must still know what may be in Kafka.
+  fresh.taken.store(a.inheritance.taken, std::memory_order_relaxed);
   return a;
 }
 

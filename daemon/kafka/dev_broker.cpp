@@ -27,6 +27,7 @@ Result<std::unique_ptr<DevBroker>> DevBroker::start(const std::vector<DevTopic>&
   std::array<char, 512> why{};
   // The mock cluster lives inside a client instance of its own, which never connects anywhere.
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  static_cast<void>(rd_kafka_conf_set(conf, "log_level", "3", why.data(), why.size()));
   self->rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
   if (self->rk_ == nullptr) {
     rd_kafka_conf_destroy(conf);

@@ -213,11 +213,19 @@ void Server::on_bell_waiting() {
     reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     return;
   }
-  if (!socket.valid() || draining_ || bells_.size() >= kMaxUnboundBells) {
+  if (!socket.valid() || draining_) {
     return;
   }
+  if (bells_.size() >= kMaxUnboundBells) {
+    // Who has been silent for longest goes, or silent connections would keep everybody else's out.
+    const auto oldest = std::min_element(
+        bells_.begin(), bells_.end(),
+        [](const auto& a, const auto& b) { return a.second.number < b.second.number; });
+    environment_.loop.remove(oldest->first);
+    bells_.erase(oldest);
+  }
   const int fd = socket.get();
-  bells_.emplace(fd, Bell{std::move(socket), {}, 0});
+  bells_.emplace(fd, Bell{++last_bell_, std::move(socket), {}, 0});
   if (!environment_.loop.add(fd, EPOLLIN, [this, fd](std::uint32_t) { on_bell_readable(fd); })) {
     bells_.erase(fd);
   }
@@ -254,9 +262,12 @@ void Server::on_bell_readable(int fd) {
   if (!whole || found == sessions_.end() || !found->second->token_is(hello.token)) {
     return;
   }
-  const char bound = '+';
-  static_cast<void>(::send(socket.get(), &bound, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
-  found->second->link()->add_bell(std::move(socket));
+  if (!found->second->link()->add_bell(std::move(socket))) {
+    const policy::Principal& who = found->second->principal();
+    telemetry::process_log().log(spdlog::level::warn, "bells:" + who.name,
+                                 "bell refused: its session has too many already principal={} pid={}",
+                                 who.name, found->second->pid());
+  }
 }
 
 }  // namespace kfast::daemon::session

@@ -51,6 +51,7 @@ class Server {
 
  private:
   struct Bell {
+    std::uint64_t number = 0;  // in the order of their coming
     ipc::Fd socket;
     std::array<std::byte, sizeof(ipc::BellHello)> hello{};
     std::size_t received = 0;
@@ -74,6 +75,7 @@ class Server {
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<int, Bell> bells_;  // not bound yet, by fd
   std::uint64_t last_session_ = 0;
+  std::uint64_t last_bell_ = 0;
   std::uint32_t last_channel_ = 0;
   bool draining_ = false;
 };

@@ -1,5 +1,6 @@
 #include "session/session.hpp"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -17,6 +18,9 @@ namespace {
 
 using ipc::RefusalCode;
 using telemetry::DaemonCounter;
+
+/// Bell connections of one session: each costs us a descriptor, which no limit of kfastd.toml counts.
+constexpr std::size_t kMaxBells = 16;
 
 // A client's text field as text: it need not end in NUL, nor be printable (the log escapes it).
 template <std::size_t N>
@@ -44,9 +48,19 @@ void SessionLink::channel_closed(std::uint32_t channel) {
   server_.post_channel_closed(session_, channel);
 }
 
-void SessionLink::add_bell(ipc::Fd bell) {
+bool SessionLink::add_bell(ipc::Fd bell) {
   const std::lock_guard lock(mutex_);
+  std::erase_if(bells_, [](const ipc::Fd& each) {
+    pollfd entry{each.get(), 0, 0};
+    return ::poll(&entry, 1, 0) != 0;  // the peer has closed it
+  });
+  if (!socket_.valid() || bells_.size() >= kMaxBells) {
+    return false;
+  }
+  const char bound = '+';
+  static_cast<void>(::send(bell.get(), &bound, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
   bells_.push_back(std::move(bell));
+  return true;
 }
 
 void SessionLink::hang_up() {
@@ -102,7 +116,11 @@ bool Session::on_packet(Packet& packet) {
     return false;
   }
   if (!greeted_) {
-    return head.type == ipc::MessageType::hello && on_hello(packet);
+    if (head.type == ipc::MessageType::hello) {
+      return on_hello(packet);
+    }
+    refuse(0, RefusalCode::bad_message, "a session starts with a Hello message");
+    return false;
   }
   switch (head.type) {
     case ipc::MessageType::open_producer:

@@ -32,8 +32,8 @@ class SessionLink : public shard::ClientLink {
 
   /// The session socket, for the loop's thread; -1 after hang_up().
   [[nodiscard]] int socket() const { return socket_.get(); }
-  /// Binds a bell connection: it gets a byte at each wake-up.
-  void add_bell(ipc::Fd bell);
+  /// Binds a bell connection, and tells it so: it gets a byte at each wake-up. False: the session has too many that live.
+  [[nodiscard]] bool add_bell(ipc::Fd bell);
   /// Closes the socket and the bells; wake() does nothing afterwards.
   void hang_up();
 

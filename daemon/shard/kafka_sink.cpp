@@ -27,7 +27,8 @@ OpenedTopic KafkaSink::refuse(TopicState state, std::string_view name, rd_kafka_
   opened.reason = reason;
   // A name that nothing vouches for must not fill the table of topics.
   const bool legal = !policy::illegal_topic_name(name).has_value();
-  opened.stats = &stats_.of(instance_.cluster(), legal ? name : "(illegal)", principal_.name);
+  const std::string_view counted = state == TopicState::limit ? "(refused)" : name;
+  opened.stats = &stats_.of(instance_.cluster(), legal ? counted : "(illegal)", principal_.name);
   return opened;
 }
 
@@ -38,7 +39,7 @@ OpenedTopic KafkaSink::open_topic(std::string_view name) {
   }
   auto lease = quota_.take(principal_, policy::Resource::topics);
   if (!lease) {
-    return refuse(TopicState::limit, "(refused)", RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+    return refuse(TopicState::limit, name, RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
                   FailureReason::not_allowed, lease.error());
   }
   if (!access_.may_produce(principal_, name)) {

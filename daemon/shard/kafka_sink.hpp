@@ -30,7 +30,7 @@ class KafkaSink : public channel::RecordSink {
                               const std::string& why);
 
   kafka::Instance& instance_;
-  const policy::Principal& principal_;
+  const policy::Principal principal_;  // a copy: the shard's slots move
   const policy::AccessList& access_;
   policy::Quota& quota_;
   TopicStats& stats_;

@@ -17,6 +17,13 @@ namespace kfast::daemon::shard {
 
 using telemetry::Activity;
 
+namespace {
+
+/// What librdkafka counts for a record's own fields, beside key, value and headers, against message.max.bytes (at least 1000).
+constexpr std::uint64_t kRecordOverhead = 36;
+
+}  // namespace
+
 Shard::Shard(std::uint32_t index, Environment environment)
     : index_(index),
       environment_(environment),
@@ -143,7 +150,8 @@ std::optional<ProfileInfo> Shard::profile(const std::string& name) const {
   if (found == profiles_.end()) {
     return std::nullopt;
   }
-  return ProfileInfo{static_cast<std::uint64_t>(found->second.instance->message_max_bytes())};
+  return ProfileInfo{static_cast<std::uint64_t>(found->second.instance->message_max_bytes()) -
+                     kRecordOverhead};
 }
 
 bool Shard::holds_segment(std::uint64_t c2d_inode) const {

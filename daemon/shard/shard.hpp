@@ -101,6 +101,7 @@ class Shard : private kafka::EventHandler {
     std::uint16_t generation = 0;
     bool active = false;
     bool touched = false;
+    bool throttled = false;  // over its rate: not looked at before throttled_until_ns_
     bool retired = false;
     bool violated = false;
   };

@@ -85,7 +85,8 @@ std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
   Slot& slot = slots_[index];
   std::uint32_t at_most = kRecordsPerTurn;
   const policy::RateLimit::Budget budget = slot.rate.budget(now_ns(CLOCK_MONOTONIC_COARSE));
-  if (budget.again_ns != 0) {
+  slot.throttled = budget.again_ns != 0;
+  if (slot.throttled) {
     throttled_until_ns_ = throttled_until_ns_ == 0 ? budget.again_ns
                                                    : std::min(throttled_until_ns_, budget.again_ns);
     return 0;
@@ -181,7 +182,7 @@ void Shard::activate(std::uint16_t index) {
 
 bool Shard::anything_published() const {
   return std::any_of(active_.begin(), active_.end(), [this](std::uint16_t index) {
-    return slots_[index].channel->published();
+    return !slots_[index].throttled && slots_[index].channel->published();
   });
 }
 
@@ -190,12 +191,6 @@ void Shard::rest(Rest choice) {
                                        [](const auto& entry) { return entry.second.ready; });
   if (choice == Rest::none || kafka_waits) {
     wait(0);
-    return;
-  }
-  if (throttled_until_ns_ != 0) {
-    // A throttled channel's ring is not empty, so looking at it would keep us awake; its worker need not wake us either.
-    const std::uint64_t now = now_ns(CLOCK_MONOTONIC_COARSE);
-    wait(static_cast<std::int64_t>(throttled_until_ns_ > now ? throttled_until_ns_ - now : 0));
     return;
   }
   const bool nap = choice == Rest::nap && !active_.empty();
@@ -222,6 +217,11 @@ std::int64_t Shard::next_deadline_ns() {
   };
   if (const auto due = telemetry::process_log().flush_ended()) {
     sooner(*due);
+  }
+  if (throttled_until_ns_ != 0) {
+    const std::uint64_t coarse = now_ns(CLOCK_MONOTONIC_COARSE);
+    const std::uint64_t left = throttled_until_ns_ > coarse ? throttled_until_ns_ - coarse : 0;
+    sooner(now + std::chrono::nanoseconds(left));
   }
   if (drain_) {
     sooner(std::min(drain_->deadline, now + std::chrono::milliseconds(20)));

@@ -20,6 +20,9 @@ class TopicStats {
   /// The block of these labels; stays valid as long as this object.
   [[nodiscard]] telemetry::TopicBlock& of(std::string_view cluster, std::string_view topic,
                                           std::string_view principal) {
+    if (blocks_.size() >= kMaxBlocks) {
+      topic = principal = "(other)";  // a worker may think up names for ever
+    }
     auto key = std::make_tuple(std::string(cluster), std::string(topic), std::string(principal));
     auto found = blocks_.find(key);
     if (found == blocks_.end()) {
@@ -32,6 +35,8 @@ class TopicStats {
   }
 
  private:
+  static constexpr std::size_t kMaxBlocks = 16384;
+
   telemetry::StatsSegment& segment_;
   std::map<std::tuple<std::string, std::string, std::string>,
            std::unique_ptr<telemetry::TopicBlock>>

@@ -1,8 +1,9 @@
 // kfastd's log: lines on stderr that an operator can read and the journal can sort.
 //
-//   2026-01-31T12:00:00.123Z info session opened principal=www-data pid=4711      on a terminal or
-//   in a file <6>session opened principal=www-data pid=4711                                 where
-//   stderr is the journal
+//   on a terminal or in a file:
+//   2026-01-31T12:00:00.123Z info session opened principal=www-data pid=4711
+//   where stderr is the journal:
+//   <6>session opened principal=www-data pid=4711
 #pragma once
 
 #include <spdlog/formatter.h>

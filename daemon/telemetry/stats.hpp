@@ -1,17 +1,16 @@
-// The writer of the stats segment (kfast/ipc/stats_layout.hpp has the layout, counters.def the
-// counters).
+// The writer of the stats segment: kfast/ipc/stats_layout.hpp has the layout, counters.def what
+// is counted.
 //
 //   auto made = StatsSegment::create({.directory = "/run/kfast", .version = "0.1.0", .shards = 1});
-//   if (!made.segment) { log_error(made.error); return 1; }
+//   if (!made.segment) { spdlog::critical(made.error); return 1; }
 //   StatsSegment& stats = *made.segment;
-//   TopicBlock topic = stats.topic_block("main", "orders", "www-data");   // cold: a mutex
-//   topic.add(TopicCounter::taken_messages);                              // hot: a load and a
-//   store topic.add(TopicCounter::taken_bytes, 512);
-//   topic.add(discarded(FailureReason::too_large));
-//   topic.set(TopicCounter::in_flight_messages, 17);
-//   stats.beat(0, Activity::working);                                     // before a round
-//   stats.beat(0, Activity::idle);                                        // before epoll_wait
-//   without a time limit
+//   TopicBlock topic = stats.topic_block("main", "orders", "www-data");  // cold: takes a mutex
+//   topic.add(TopicCounter::taken_messages);                             // hot: a load, a store
+//   topic.add(discarded(FailureReason::too_large), 3);
+//   topic.set(TopicCounter::in_flight_messages, 17);                     // gauges
+//   stats.set_phase(Phase::running);
+//   stats.beat(0, Activity::working);  // in every round of shard 0
+//   stats.beat(0, Activity::idle);     // before it sleeps without a time limit
 #pragma once
 
 #include <array>
