@@ -1,0 +1,88 @@
+// kfast.hpp says the same as kfast.h.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fake_daemon.hpp"
+#include "kfast/kfast.hpp"
+
+namespace kfast::test {
+namespace {
+
+TEST(CppHeader, FailuresCarryTheSentence) {
+  FakeDaemon daemon;
+  daemon.stop();
+  kfast::Options options;
+  ASSERT_TRUE(options.set("socket.dir", daemon.dir()));
+  const auto wrong = options.set("ring.bytes", "3");
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code(), KFAST_ERR_INVALID);
+  const auto producer = kfast::Producer::open(options);
+  ASSERT_FALSE(producer);
+  EXPECT_EQ(producer.error().code(), KFAST_ERR_NO_DAEMON);
+  EXPECT_NE(std::strstr(producer.error().message(), daemon.path().c_str()), nullptr);
+}
+
+TEST(CppHeader, NullEmptyAndBytes) {
+  EXPECT_EQ(kfast::Bytes(std::nullopt).data(), nullptr);
+  EXPECT_NE(kfast::Bytes(std::string_view()).data(), nullptr);
+  EXPECT_EQ(kfast::Bytes("abc").size(), 3U);
+  EXPECT_EQ(kfast::Bytes(std::optional<std::string>()).data(), nullptr);
+  const std::optional<std::string_view> some("x");
+  EXPECT_EQ(kfast::Bytes(some).data(), some->data());
+  const std::vector<std::byte> bytes(4);
+  EXPECT_EQ(kfast::Bytes(std::span<const std::byte>(bytes)).size(), 4U);
+  EXPECT_NE(kfast::Bytes(std::span<const std::byte>()).data(), nullptr);
+}
+
+TEST(CppHeader, SendsFlushesAndReports) {
+  FakeDaemon daemon;
+  kfast::Options options;
+  ASSERT_TRUE(options.set("socket.dir", daemon.dir()));
+  ASSERT_TRUE(options.set("ring.bytes", "4k"));
+  auto opening = std::async(std::launch::async, [&] { return kfast::Producer::open(options); });
+  FakeSession session = daemon.accept();
+  static_cast<void>(session.receive());
+  session.welcome();
+  const auto request = session.receive().as<ipc::OpenProducer>();
+  FakeChannel channel(request.c2d_ring_bytes, request.d2c_ring_bytes, request.topic_capacity);
+  session.open(channel, request.request);
+  auto opened = opening.get();
+  ASSERT_TRUE(opened) << opened.error().message();
+  kfast::Producer producer = *std::move(opened);
+
+  auto topic = producer.topic("orders");
+  ASSERT_TRUE(topic);
+  EXPECT_EQ(producer.topic_name(*topic), "orders");
+  EXPECT_EQ(producer.topic("no good").error().code(), KFAST_ERR_TOPIC_NAME);
+  auto position = producer.send(*topic, "key", std::string("value"));
+  ASSERT_TRUE(position);
+  EXPECT_EQ(*position, 0);
+  const kfast::Header headers[] = {{"trace", "1"}, {"none", std::nullopt}};
+  const auto when = std::chrono::system_clock::time_point(std::chrono::milliseconds(4711));
+  ASSERT_TRUE(producer.send(*topic, std::nullopt, std::nullopt,
+                            {.partition = 2, .timestamp = when, .headers = headers}));
+  ipc::RecordExtension extension;
+  std::memcpy(&extension, channel.record_at(32) + sizeof(ipc::RecordHead), sizeof extension);
+  EXPECT_EQ(extension.timestamp_ms, 4711);
+  EXPECT_EQ(extension.partition, 2);
+  EXPECT_EQ(extension.header_count, 2);
+
+  EXPECT_EQ(producer.flush(std::chrono::milliseconds(0)).error().code(), KFAST_ERR_TIMED_OUT);
+  channel.report({0, 32}, 5);
+  channel.move_head(channel.c2d().tail.load());
+  EXPECT_TRUE(producer.flush(std::chrono::seconds(-1)));
+  kfast::Report reports[4];
+  auto count = producer.reports(reports);
+  ASSERT_TRUE(count);
+  EXPECT_EQ(*count, 2U);
+  EXPECT_EQ(reports[1].offset, 6);
+  EXPECT_EQ(producer.used_bytes(), 0U);
+  EXPECT_GE(producer.fd(), 0);
+}
+
+}  // namespace
+}  // namespace kfast::test

@@ -1,0 +1,149 @@
+#include "telemetry/log.hpp"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <regex>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "kfastctl/snapshot.hpp"
+#include "telemetry/limited_log.hpp"
+
+namespace kfast::daemon::telemetry {
+namespace {
+
+class LogTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<spdlog::logger> logger(bool journal) {
+    auto made = std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(out_));
+    made->set_formatter(std::make_unique<LineFormatter>(journal));
+    return made;
+  }
+  std::vector<std::string> lines() const {
+    std::vector<std::string> all;
+    std::istringstream in(out_.str());
+    for (std::string line; std::getline(in, line);) {
+      all.push_back(line);
+    }
+    return all;
+  }
+  std::size_t lines_with(const std::string& text) const {
+    std::size_t count = 0;
+    for (const std::string& line : lines()) {
+      count += line.find(text) != std::string::npos ? 1 : 0;
+    }
+    return count;
+  }
+
+  std::ostringstream out_;
+  LimitedLog::TimePoint now_{};
+};
+
+TEST_F(LogTest, ALineHasTimeLevelAndMessage) {
+  logger(false)->warn("broker is away broker={}", "k1:9092");
+  EXPECT_TRUE(std::regex_match(
+      out_.str(),
+      std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warn broker is away broker=k1:9092\n)")))
+      << out_.str();
+}
+
+TEST_F(LogTest, TheJournalGetsAPriorityInPlaceOfTimeAndLevel) {
+  const auto journal = logger(true);
+  journal->error("a");
+  journal->warn("b");
+  journal->info("c");
+  EXPECT_EQ(out_.str(), "<3>a\n<4>b\n<6>c\n");
+}
+
+TEST_F(LogTest, ControlCharactersForgeNoLineAndReachNoTerminal) {
+  logger(true)->info("{}", "topic=x\n<2>forged\x1b[2J");
+  EXPECT_EQ(out_.str(), "<6>topic=x\\n<2>forged\\x1b[2J\n");
+}
+
+TEST_F(LogTest, LevelsAreParsedByName) {
+  EXPECT_EQ(parse_log_level("debug"), spdlog::level::debug);
+  EXPECT_EQ(parse_log_level("error"), spdlog::level::err);
+  EXPECT_EQ(parse_log_level("verbose"), std::nullopt);
+}
+
+TEST_F(LogTest, BeyondItsLimitAKeyIsHeldBackAndSummedUp) {
+  LimitedLog log(logger(true), {.lines = 3, .interval = std::chrono::seconds(60)}, nullptr,
+                 [this] { return now_; });
+  for (int line = 0; line < 1237; ++line) {
+    log.log(spdlog::level::warn, "broker:main", "broker is away n={}", line);
+  }
+  log.log(spdlog::level::warn, "broker:other", "another broker is away");
+  EXPECT_EQ(lines_with("broker is away"), 4U);
+  EXPECT_EQ(log.flush_ended(), now_ + std::chrono::seconds(60));
+  EXPECT_EQ(lines_with("more like this"), 0U);
+
+  now_ += std::chrono::seconds(60);
+  EXPECT_EQ(log.flush_ended(), std::nullopt);
+  EXPECT_EQ(lines().back(), "<4>… and 1234 more like this in 60 s key=broker:main");
+  EXPECT_EQ(lines_with("more like this"), 1U);
+}
+
+TEST_F(LogTest, AfterTheIntervalTheNextLineBringsTheSummaryAndIsWritten) {
+  LimitedLog log(logger(true), {.lines = 1, .interval = std::chrono::seconds(60)}, nullptr,
+                 [this] { return now_; });
+  log.log(spdlog::level::info, "k", "first");
+  log.log(spdlog::level::info, "k", "held back");
+  now_ += std::chrono::seconds(61);
+  log.log(spdlog::level::info, "k", "second");
+  EXPECT_EQ(lines(), (std::vector<std::string>{
+                         "<6>first", "<6>… and 1 more like this in 60 s key=k", "<6>second"}));
+}
+
+TEST_F(LogTest, WhatIsHeldBackIsToldBeforeTheEnd) {
+  {
+    LimitedLog log(logger(true), {.lines = 1});
+    log.log(spdlog::level::info, "k", "first");
+    log.log(spdlog::level::info, "k", "held back");
+  }
+  EXPECT_EQ(lines_with("and 1 more like this"), 1U);
+}
+
+TEST_F(LogTest, KeysBeyondTheirNumberShareOneBudget) {
+  LimitedLog log(logger(true), {.lines = 1, .keys = 2}, nullptr, [this] { return now_; });
+  for (const char* key : {"a", "b", "c", "d"}) {
+    log.log(spdlog::level::info, key, "from {}", key);
+  }
+  EXPECT_EQ(lines_with("from"), 3U);
+  now_ += std::chrono::seconds(60);
+  log.log(spdlog::level::info, "e", "from e");
+  EXPECT_EQ(lines_with("1 more like this in 60 s key=(any)"), 1U);
+  EXPECT_EQ(lines_with("from e"), 1U);
+}
+
+TEST_F(LogTest, ThreadsTogetherWriteNoMoreThanTheLimitAndCountTheRest) {
+  const auto created = StatsSegment::create({});
+  ASSERT_TRUE(created.segment) << created.error;
+  DaemonBlock block = created.segment->daemon_block();
+  {
+    LimitedLog log(logger(true), {.lines = 10}, &block);
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 2; ++thread) {
+      threads.emplace_back([&] {
+        for (int line = 0; line < 500; ++line) {
+          log.log(spdlog::level::info, "k", "a line");
+        }
+      });
+    }
+    threads.clear();
+  }
+  EXPECT_EQ(lines_with("a line"), 10U);
+  EXPECT_EQ(lines_with("990 more like this"), 1U);
+  const auto parsed = ctl::parse_snapshot(created.segment->bytes(), true, 0);
+  ASSERT_TRUE(parsed.snapshot);
+  for (const ctl::Metric& metric : parsed.snapshot->metrics) {
+    if (metric.name == "kfast_log_lines_suppressed_total") {
+      EXPECT_EQ(metric.value, 990U);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kfast::daemon::telemetry
