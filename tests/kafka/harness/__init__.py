@@ -1,0 +1,3 @@
+"""Real processes for tests of the whole product: Kafka brokers, an independent reader, kfastd and
+its workers.
+"""

@@ -1,0 +1,107 @@
+"""The part of systemd that a service talks to: readiness, status and the file descriptor store."""
+
+import array
+import os
+import select
+import socket
+import threading
+import time
+from pathlib import Path
+
+
+class NotifySocket:
+    """An sd_notify socket at `path`, served by a thread until `close`. `store`: whether it keeps
+    descriptors.
+
+    READY=1, STATUS= and so on are kept in `state`; FDSTORE=1 puts the message's descriptors into
+    `stored` (name -> list of descriptors), FDSTOREREMOVE=1 takes them out, BARRIER=1 is answered by
+    closing its descriptor.
+    """
+
+    def __init__(self, path: Path, store: bool = False):
+        self.path = path
+        self._store = store
+        self.state: dict[str, str] = {}
+        self.stored: dict[str, list[int]] = {}
+        self._changed = threading.Condition()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.bind(str(path))
+        os.chmod(path, 0o777)
+        self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
+        self._thread = threading.Thread(target=self._serve, name="notify socket", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._socket, self._stop_read], [], [])
+            if self._stop_read in ready:
+                return
+            size = array.array("i").itemsize
+            message, ancillary, _, _ = self._socket.recvmsg(65536, socket.CMSG_SPACE(253 * size))
+            descriptors = array.array("i")
+            for level, kind, data in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    descriptors.frombytes(data[: len(data) - len(data) % size])
+            fields = dict(
+                line.split("=", 1)
+                for line in message.decode(errors="replace").splitlines()
+                if "=" in line
+            )
+            with self._changed:
+                self._take(fields, list(descriptors))
+                self._changed.notify_all()
+
+    def _take(self, fields: dict, descriptors: list) -> None:
+        name = fields.get("FDNAME", "stored")
+        if fields.get("FDSTOREREMOVE") == "1":
+            for descriptor in self.stored.pop(name, []):
+                os.close(descriptor)
+        elif fields.get("FDSTORE") == "1" and self._store:
+            self.stored.setdefault(name, []).extend(descriptors)
+            descriptors = []
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self.state.update(fields)
+
+    def clear(self) -> None:
+        """Forgets the state of the service's last run; the store stays, as systemd's does over a
+        restart.
+        """
+        with self._changed:
+            self.state.clear()
+
+    def wait(self, field: str, value: str, timeout: float, still_running) -> bool:
+        """Waits until the service has sent `field=value`; False when it ends or the time is over
+        first.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self.state.get(field) != value:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not still_running():
+                    return False
+                # Woken by each message, and by `wake` when the service ends.
+                self._changed.wait(remaining)
+        return True
+
+    def wake(self) -> None:
+        """Makes `wait` look again whether the service still runs."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def drop_store(self) -> None:
+        """Empties the store, as `systemctl stop` does."""
+        with self._changed:
+            stored, self.stored = self.stored, {}
+        for descriptors in stored.values():
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        os.write(self._stop_write, b"x")
+        self._thread.join()
+        os.close(self._stop_read)
+        os.close(self._stop_write)
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+        self.drop_store()
