@@ -27,14 +27,14 @@ std::int64_t Producer::send(std::int32_t topic, const void* key, std::size_t key
   if (closed_) [[unlikely]] {
     return closed();
   }
+  // Made anew for the words of a refusal, so that the hot path keeps its record in registers.
   const auto record = [&] {
     return Record{
         .topic = topic, .key = key, .key_size = key_size, .value = value, .value_size = value_size};
   };
   const std::int64_t position = channel_.append<false>(record(), now);
   if (position < 0) [[unlikely]] {
-    return refuse(position,
-                  record());  // made anew, so that the hot path keeps its record in registers
+    return refuse(position, record());
   }
   return position;
 }
@@ -145,9 +145,13 @@ int Producer::refuse(std::int64_t refusal, const Record& record) noexcept {
                        "kfastd`; what was accepted is kept and delivered when it is back");
       return KFAST_ERR_QUEUE_FULL;
     case Refusal::no_credit:
-      error_.set(
-          "the report ring has no room for one more outcome: read the reports with kfast_reports, "
-          "raise report.bytes, or set the option reports to errors or none");
+      error_.set(session_.is_open()
+                     ? "the report ring has no room for one more outcome than are due and unread: "
+                       "read the reports with kfast_reports, send again when records have their "
+                       "outcome, raise report.bytes, or set the option reports to errors or none"
+                     : "kfastd is away, and the report ring has no room for one more outcome than "
+                       "are due: start it with `systemctl start kfastd`, or raise report.bytes; what "
+                       "was accepted is kept and delivered when it is back");
       return KFAST_ERR_QUEUE_FULL;
     case Refusal::over_budget:
       error_.format(

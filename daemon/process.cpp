@@ -50,6 +50,7 @@ void raise_descriptor_limit() {
 
 Result<ipc::Fd> signals_as_descriptor() {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes shall refuse a channel, not end kfastd
   sigset_t wanted;
   ::sigemptyset(&wanted);
   ::sigaddset(&wanted, SIGTERM);

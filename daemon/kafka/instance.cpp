@@ -1,7 +1,6 @@
 #include "kafka/instance.hpp"
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "telemetry/limited_log.hpp"
@@ -41,8 +40,7 @@ Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, st
       new Instance(std::move(conf), std::move(cluster), std::move(profile), std::move(stats)));
   std::array<char, 512> why{};
   rd_kafka_conf_t* raw = self->conf_.conf.get();
-  rd_kafka_conf_set_events(raw, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS |
-                                    RD_KAFKA_EVENT_LOG);
+  rd_kafka_conf_set_events(raw, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
   if (rd_kafka_conf_set(raw, "log.queue", "true", why.data(), why.size()) != RD_KAFKA_CONF_OK) {
     return Failure{std::string(why.data())};
   }
@@ -136,9 +134,6 @@ bool Instance::serve(EventHandler& handler, int max_events) {
       case RD_KAFKA_EVENT_LOG:
         on_log_event(event);
         break;
-      case RD_KAFKA_EVENT_STATS:
-        on_stats_event(event);
-        break;
       default:
         break;
     }
@@ -172,7 +167,11 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
     report.partition = message.partition;
     report.offset = message.offset;
-    login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (troubled_) {
+      troubled_ = false;
+      login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+      stats_.set(ProfileCounter::all_brokers_down, 0);
+    }
     return report;
   }
   report.purged = message.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
@@ -194,6 +193,10 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
 void Instance::note_error(rd_kafka_resp_err_t code, const char* text) {
   stats_.add(ProfileCounter::broker_errors, 1);
   stats_.set_note("last_error", text);
+  troubled_ = true;
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+    stats_.set(ProfileCounter::all_brokers_down, 1);
+  }
   if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
     login_error_ = code;
   }
@@ -217,31 +220,6 @@ void Instance::on_log_event(rd_kafka_event_t* event) {
     telemetry::process_log().log(level_of(level), "librdkafka:" + profile_ + ":" + facility,
                                  "librdkafka profile={} {}: {}", profile_, facility, text);
   }
-}
-
-void Instance::on_stats_event(rd_kafka_event_t* event) {
-  const auto stats =
-      nlohmann::json::parse(rd_kafka_event_stats(event), nullptr, /*allow_exceptions=*/false);
-  if (!stats.is_object()) {
-    return;
-  }
-  std::uint64_t up = 0;
-  std::uint64_t down = 0;
-  const auto brokers = stats.find("brokers");
-  if (brokers != stats.end() && brokers->is_object()) {
-    for (const auto& broker : *brokers) {
-      if (broker.value("nodeid", -1) < 0) {
-        continue;  // bootstrap entries and internal ones
-      }
-      const std::string state = broker.value("state", "");
-      up += state == "UP" ? 1U : 0U;
-      down += state == "DOWN" || state == "TRY_CONNECT" ? 1U : 0U;
-    }
-  }
-  stats_.set(ProfileCounter::brokers_up, up);
-  stats_.set(ProfileCounter::brokers_down, down);
-  stats_.set(ProfileCounter::librdkafka_queue,
-             static_cast<std::uint64_t>(rd_kafka_outq_len(rk_)));
 }
 
 void Instance::hurry() {

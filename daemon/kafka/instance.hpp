@@ -107,7 +107,6 @@ class Instance {
   void on_delivery_event(rd_kafka_event_t* event, EventHandler& handler);
   void on_error_event(rd_kafka_event_t* event);
   void on_log_event(rd_kafka_event_t* event);
-  void on_stats_event(rd_kafka_event_t* event);
   [[nodiscard]] DeliveryReport report_of(const rd_kafka_message_t& message);
   void note_error(rd_kafka_resp_err_t code, const char* text);
 
@@ -119,6 +118,7 @@ class Instance {
   rd_kafka_queue_t* queue_ = nullptr;
   std::unordered_map<std::string, rd_kafka_topic_t*> topics_;
   std::uint64_t in_flight_ = 0;
+  bool troubled_ = false;  // an error event came since the last delivery
   /// Why brokers refuse us, kept so that a record that times out for it can say so.
   rd_kafka_resp_err_t login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
 };

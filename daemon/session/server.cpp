@@ -1,6 +1,7 @@
 #include "session/server.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -21,6 +22,11 @@ using ipc::RefusalCode;
 using telemetry::DaemonCounter;
 
 constexpr int kBacklog = 512;
+bool hung_up(const ipc::Fd& socket) {
+  pollfd look{socket.get(), POLLRDHUP, 0};
+  return ::poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLRDHUP)) != 0;
+}
+
 /// Bell connections that have not said which session they belong to.
 constexpr std::size_t kMaxUnboundBells = 256;
 
@@ -123,6 +129,9 @@ void Server::welcome(ipc::Fd socket) {
     return;
   }
   auto peer = policy::identify(socket.get());
+  if (!peer && hung_up(socket)) {
+    return;  // it only looked whether we are here, as `kfastctl health` does
+  }
   if (!peer) {
     environment_.counters.add(DaemonCounter::sessions_refused_permission);
     telemetry::process_log().log(spdlog::level::warn, "identify", "session refused: {}",

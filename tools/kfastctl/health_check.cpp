@@ -73,22 +73,10 @@ void check_socket(const std::string& socket_dir, Health& health) {
 }
 
 void check_brokers(const Snapshot& snapshot, Health& health) {
-  struct Brokers {
-    std::uint64_t up = 0;
-    std::uint64_t down = 0;
-  };
-  std::map<std::string, Brokers> profiles;
   for (const Metric& metric : snapshot.metrics) {
-    if (metric.name == "kfast_brokers_up") {
-      profiles[labels_text(metric.labels)].up += metric.value;
-    } else if (metric.name == "kfast_brokers_down") {
-      profiles[labels_text(metric.labels)].down += metric.value;
-    }
-  }
-  for (const auto& [labels, brokers] : profiles) {
-    if (brokers.up == 0 && brokers.down > 0) {
+    if (metric.name == "kfast_all_brokers_down" && metric.value != 0) {
       health.add(HealthLevel::warning,
-                 "no broker is connected (" + labels +
+                 "no broker answers (" + labels_text(metric.labels) +
                      "): records wait in their rings; `kfastctl stat --scope profile` shows the "
                      "last error");
     }

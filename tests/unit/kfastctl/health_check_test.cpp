@@ -91,10 +91,10 @@ TEST_F(HealthTest, AProfileWithoutAnyBrokerIsAWarning) {
   const auto stats = make_segment();
   stats->set_phase(Phase::running);
   auto profile = stats->profile_block("main", "default");
-  profile.set(ProfileCounter::brokers_down, 3);
+  profile.set(ProfileCounter::all_brokers_down, 1);
   EXPECT_EQ(check().level, HealthLevel::warning);
   EXPECT_TRUE(says(check(), "cluster=main profile=default"));
-  profile.set(ProfileCounter::brokers_up, 1);
+  profile.set(ProfileCounter::all_brokers_down, 0);
   EXPECT_EQ(check().level, HealthLevel::ok);
 }
 
