@@ -1,0 +1,79 @@
+#include "channel/inflight.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace kfast::daemon::channel {
+namespace {
+
+std::vector<std::uint64_t> drop(InflightFifo& fifo, std::uint64_t& head) {
+  std::vector<std::uint64_t> dropped;
+  head = fifo.drop_done(head, [&](const TakenFrame& frame) { dropped.push_back(frame.position); });
+  return dropped;
+}
+
+TEST(InflightFifo, FramesLeaveInRingOrderWhateverTheOrderOfTheirOutcomes) {
+  InflightFifo fifo;
+  std::uint64_t head = 0;
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    fifo.push({i * 8, 8, 0, false});
+  }
+  fifo.find(2)->done = true;
+  fifo.find(1)->done = true;
+  EXPECT_TRUE(drop(fifo, head).empty());
+  EXPECT_EQ(head, 0U);
+  fifo.find(0)->done = true;
+  EXPECT_EQ(drop(fifo, head), (std::vector<std::uint64_t>{0, 8, 16}));
+  EXPECT_EQ(head, 24U);
+  EXPECT_EQ(fifo.size(), 1U);
+}
+
+TEST(InflightFifo, NumbersThatAreNotInFlightFindNothing) {
+  InflightFifo fifo;
+  EXPECT_EQ(fifo.find(0), nullptr);
+  fifo.push({0, 8, 0, true});
+  std::uint64_t head = 0;
+  drop(fifo, head);
+  EXPECT_EQ(fifo.find(0), nullptr) << "it has left";
+  EXPECT_EQ(fifo.find(1), nullptr) << "it has not come";
+  EXPECT_EQ(fifo.find(UINT32_MAX), nullptr);
+}
+
+TEST(InflightFifo, GrowsWithFramesAcrossTheEndOfItsMemory) {
+  InflightFifo fifo;
+  std::uint64_t head = 0;
+  std::uint64_t position = 0;
+  for (int i = 0; i < 40; ++i, position += 8) {
+    fifo.push({position, 8, 0, true});
+  }
+  drop(fifo, head);
+  const std::uint32_t first = fifo.next_sequence();
+  for (std::uint32_t i = 0; i < 1000; ++i, position += 8) {
+    EXPECT_EQ(fifo.push({position, 8, static_cast<std::uint16_t>(i), false}), first + i);
+  }
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    ASSERT_NE(fifo.find(first + i), nullptr);
+    EXPECT_EQ(fifo.find(first + i)->topic, i);
+    EXPECT_EQ(fifo.find(first + i)->position, (40U + i) * 8U);
+  }
+}
+
+TEST(InflightFifo, ASequenceNumberStaysBoundToItsFrameWhileOthersComeAndGo) {
+  InflightFifo fifo;
+  std::uint64_t head = 0;
+  std::uint64_t position = 0;
+  for (std::uint32_t round = 0; round < 100'000; ++round, position += 8) {
+    const std::uint32_t sequence = fifo.push({position, 8, 0, false});
+    ASSERT_EQ(sequence, round);
+    ASSERT_EQ(fifo.find(sequence)->position, position);
+    if (round >= 10) {
+      fifo.find(round - 10)->done = true;
+      ASSERT_EQ(drop(fifo, head).size(), 1U);
+    }
+  }
+  EXPECT_EQ(fifo.size(), 10U);
+}
+
+}  // namespace
+}  // namespace kfast::daemon::channel
