@@ -50,7 +50,7 @@ class Answer(NamedTuple):
         """(code, text) of a Refused or a Notice."""
         code_at = 4 if self.kind == REFUSED else 0
         (code,) = struct.unpack_from("<i", self.body, code_at)
-        return code, self.body[8:].split(b"\0")[0].decode()
+        return code, self.body[8:].split(b"\0")[0].decode(errors="replace")
 
 
 class RawSession:
@@ -134,6 +134,13 @@ class RawChannel:
         self.c2d_fd, self.d2c_fd, self.doorbell, self.shard_page = opened.fds
         self.c2d = mmap.mmap(self.c2d_fd, self.c2d_bytes)
         self.d2c = mmap.mmap(self.d2c_fd, self.d2c_bytes, prot=mmap.PROT_READ)
+
+    def close(self) -> None:
+        """Lets go of the memory and the descriptors."""
+        self.c2d.close()
+        self.d2c.close()
+        for descriptor in (self.c2d_fd, self.d2c_fd, self.doorbell, self.shard_page):
+            os.close(descriptor)
 
     def name_topic(self, index: int, name: bytes) -> None:
         struct.pack_into(f"<H{len(name)}s", self.c2d, self.topic_table + 256 * index, len(name), name)
