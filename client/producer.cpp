@@ -353,7 +353,7 @@ int Producer::timed_out() noexcept {
   if (session_.is_open()) {
     error_.format(
         "kfastd has no outcome yet for %llu bytes of the ring; they stay there and are still "
-        "delivered: are the brokers away? See `kfastctl brokers`",
+        "delivered: are the brokers away? See `kfastctl health`",
         kept);
   } else {
     error_.format(

@@ -146,11 +146,11 @@ int Producer::refuse(std::int64_t refusal, const Record& record) noexcept {
       return KFAST_ERR_QUEUE_FULL;
     case Refusal::no_credit:
       error_.set(session_.is_open()
-                     ? "the report ring has no room for one more outcome than are due and unread: "
-                       "read the reports with kfast_reports, send again when records have their "
-                       "outcome, raise report.bytes, or set the option reports to errors or none"
-                     : "kfastd is away, and the report ring has no room for one more outcome than "
-                       "are due: start it with `systemctl start kfastd`, or raise report.bytes; what "
+                     ? "the report ring has no room for one more outcome: read the reports with "
+                       "kfast_reports, send again when records have their outcome, raise "
+                       "report.bytes, or set the option reports to errors or none"
+                     : "kfastd is away, and the report ring has no room for one more outcome: "
+                       "start it with `systemctl start kfastd`, or raise report.bytes; what "
                        "was accepted is kept and delivered when it is back");
       return KFAST_ERR_QUEUE_FULL;
     case Refusal::over_budget:

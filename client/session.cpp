@@ -146,9 +146,15 @@ int Session::connect(ErrorText& why) noexcept {
   ipc::put_text(hello.version, KFAST_VERSION);
   ipc::put_text(hello.program, options_->program());
   if (!send_message(socket_.get(), &hello, sizeof hello, nullptr, 0)) {
-    why.format("kfastd hung up on %s: %s", path_, std::strerror(errno));
-    drop();
-    return KFAST_ERR_NO_DAEMON;
+    // Its last word may be there to be read: why it turned this session away.
+    const int error = errno;
+    const Event event = step(why);
+    if (event != Event::lost && event != Event::ended) {
+      why.format("kfastd hung up on %s: %s", path_, std::strerror(error));
+      code_ = KFAST_ERR_NO_DAEMON;
+      drop();
+    }
+    return code_;
   }
   return KFAST_OK;
 }

@@ -70,9 +70,14 @@ Received receive_message(int socket, Incoming& out) noexcept {
   header.msg_control = control;
   header.msg_controllen = sizeof control;
   ssize_t got = 0;
+  // When kfastd turns a session away before it has read its Hello, the reset comes before its
+  // words, once.
+  bool reset = false;
   do {
+    reset = got < 0 && errno == ECONNRESET;
+    header.msg_controllen = sizeof control;
     got = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
+  } while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !reset)));
   if (got < 0) {
     return errno == EAGAIN || errno == EWOULDBLOCK ? Received::nothing : Received::failed;
   }

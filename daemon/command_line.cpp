@@ -18,9 +18,10 @@ std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_c
       ->take_all();
   std::string checked;
   const CLI::Option* check =
-      app.add_option("--check-config", checked,
-                     "check the configuration file (this one, or that of --config), say what is wrong "
-                     "or weak with it, and exit")
+      app.add_option(
+             "--check-config", checked,
+             "check the configuration file (this one, or that of --config), say what is wrong "
+             "or weak with it, and exit")
           ->expected(0, 1);
   app.add_flag("--print-config-reference", line.print_config_reference,
                "print the configuration reference (markdown) and exit");

@@ -17,7 +17,8 @@ struct CommandLine {
   bool print_metrics_reference = false;
 };
 
-/// Parses the arguments. On --help, --version and errors prints and returns nothing; `exit_code` is then what to exit with.
+/// Parses the arguments. On --help, --version and errors prints and returns nothing; `exit_code` is
+/// then what to exit with.
 [[nodiscard]] std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_code);
 
 }  // namespace kfast::daemon

@@ -42,9 +42,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
   self->signals_ = std::move(signals);
   self->directory_ = std::move(directory);
 
-  auto stats = telemetry::StatsSegment::create({.directory = self->config_.daemon.socket_dir,
-                                                .version = KFAST_DAEMON_VERSION,
-                                                .shards = 1});
+  auto stats = telemetry::StatsSegment::create(
+      {.directory = self->config_.daemon.socket_dir, .version = KFAST_DAEMON_VERSION, .shards = 1});
   if (!stats.segment) {
     return Failure{stats.error};
   }
@@ -60,16 +59,16 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
   self->loop_ = loop.take();
 
   const std::uint64_t epoch = random_epoch();
-  auto shard = shard::Shard::create(
-      0, {self->config_, self->access_, self->quota_, *self->stats_, epoch});
+  auto shard =
+      shard::Shard::create(0, {self->config_, self->access_, self->quota_, *self->stats_, epoch});
   if (!shard) {
     return Failure{shard.error()};
   }
   self->shard_ = shard.take();
 
-  auto server = session::Server::create({*self->loop_, self->config_, self->access_, self->quota_,
-                                         self->counters_, *self->shard_, KFAST_DAEMON_VERSION,
-                                         epoch});
+  auto server =
+      session::Server::create({*self->loop_, self->config_, self->access_, self->quota_,
+                               self->counters_, *self->shard_, KFAST_DAEMON_VERSION, epoch});
   if (!server) {
     return Failure{server.error()};
   }
@@ -121,13 +120,24 @@ void Daemon::begin_drain() {
   notify("STOPPING=1\nSTATUS=draining");
   stats_->set_phase(telemetry::Phase::draining);
   server_->begin_drain();
-  shard_->drain(deadline, [this](std::uint64_t left) {
-    if (left != 0) {
-      spdlog::warn("drain deadline passed: {} records without an outcome stay in their rings", left);
-    } else {
+  shard_->drain(deadline, [this](const shard::Undelivered& left) {
+    if (left.kept != 0) {
+      spdlog::warn("drain deadline passed: {} records without an outcome stay in their rings",
+                   left.kept);
+    }
+    if (!left.lost_channels.empty()) {
+      spdlog::error(
+          "drain deadline passed: at least {} records of workers that are gone are lost "
+          "channels={}",
+          left.lost, left.lost_channels);
+    }
+    if (left.kept == 0 && left.lost_channels.empty()) {
       spdlog::info("drained: every record has its outcome");
     }
-    loop_->post([this] { loop_->stop(); });
+    loop_->post([this, lost = left.lost] {
+      counters_.add(telemetry::DaemonCounter::lost_messages, lost);
+      loop_->stop();
+    });
   });
 }
 

@@ -21,7 +21,8 @@ namespace kfast::daemon {
 /// Lifecycle: start(), run(), destruction. One per process; used by the main thread.
 class Daemon {
  public:
-  /// Makes the shard and listens. `signals` is a signalfd, `directory` the lock of claim_directory(). Fails with a sentence.
+  /// Makes the shard and listens. `signals` is a signalfd, `directory` the lock of
+  /// claim_directory(). Fails with a sentence.
   [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(
       config::Config config, std::unique_ptr<kafka::DevBroker> dev_broker, ipc::Fd signals,
       ipc::Fd directory);

@@ -33,9 +33,8 @@ struct Setup {
 
 std::string default_dev_directory() {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  return runtime != nullptr && *runtime != '\0'
-             ? std::string(runtime) + "/kfast"
-             : "/tmp/kfast-" + std::to_string(::getuid());
+  return runtime != nullptr && *runtime != '\0' ? std::string(runtime) + "/kfast"
+                                                : "/tmp/kfast-" + std::to_string(::getuid());
 }
 
 Result<Setup> set_up_dev(const CommandLine& line) {
@@ -51,8 +50,7 @@ Result<Setup> set_up_dev(const CommandLine& line) {
   if (!broker) {
     return Failure{broker.error()};
   }
-  const std::string directory =
-      line.socket_dir.empty() ? default_dev_directory() : line.socket_dir;
+  const std::string directory = line.socket_dir.empty() ? default_dev_directory() : line.socket_dir;
   Setup setup{config::dev_config((*broker)->bootstrap_servers(), directory), broker.take()};
   return setup;
 }
@@ -132,9 +130,9 @@ int main(int argc, char** argv) {
   if (dev) {
     announce_dev_broker(running);
   }
-  auto daemon = kfast::daemon::Daemon::start(std::move(running.config),
-                                             std::move(running.dev_broker), signals.take(),
-                                             directory_ready.take());
+  auto daemon =
+      kfast::daemon::Daemon::start(std::move(running.config), std::move(running.dev_broker),
+                                   signals.take(), directory_ready.take());
   if (!daemon) {
     return fail(daemon.error());
   }

@@ -31,8 +31,9 @@ Result<ipc::Fd> claim_directory(const std::string& directory) {
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     char owner[32] = {};
     const ssize_t size = ::pread(lock.get(), owner, sizeof owner - 1, 0);
-    return Failure{"another kfastd (pid " + std::string(owner, size > 0 ? static_cast<std::size_t>(size) : 0) +
-                   ") uses " + directory + ": stop it, or choose another directory with --socket-dir"};
+    return Failure{"another kfastd (pid " +
+                   std::string(owner, size > 0 ? static_cast<std::size_t>(size) : 0) + ") uses " +
+                   directory + ": stop it, or choose another directory with --socket-dir"};
   }
   const std::string pid = std::to_string(::getpid());
   static_cast<void>(::ftruncate(lock.get(), 0));
@@ -66,7 +67,8 @@ Result<ipc::Fd> signals_as_descriptor() {
 
 void limit_shutdown(unsigned seconds) {
   ::signal(SIGALRM, [](int) {
-    static constexpr char text[] = "kfastd: a broker connection would not close in time; exits without it\n";
+    static constexpr char text[] =
+        "kfastd: a broker connection would not close in time; exits without it\n";
     static_cast<void>(::write(STDERR_FILENO, text, sizeof text - 1));
     ::_exit(1);
   });

@@ -8,17 +8,19 @@
 
 namespace kfast::daemon {
 
-/// Makes the directory if it is missing and locks it for this process; the lock ends with the returned descriptor. Fails with
-/// a sentence when it cannot be made or another kfastd holds it.
+/// Makes the directory if it is missing and locks it for this process; the lock ends with the
+/// returned descriptor. Fails with a sentence when it cannot be made or another kfastd holds it.
 [[nodiscard]] Result<ipc::Fd> claim_directory(const std::string& directory);
 
 /// Raises the soft limit of file descriptors to the hard one: every channel needs three.
 void raise_descriptor_limit();
 
-/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and those it starts, ignores SIGPIPE, and returns a signalfd for them.
+/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and those it starts, ignores SIGPIPE, and
+/// returns a signalfd for them.
 [[nodiscard]] Result<ipc::Fd> signals_as_descriptor();
 
-/// From now on this process ends within `seconds`, whatever hangs; then with exit code 1 and a line on stderr.
+/// From now on this process ends within `seconds`, whatever hangs; then with exit code 1 and a line
+/// on stderr.
 void limit_shutdown(unsigned seconds);
 
 /// sd_notify(3): tells whoever started us, by $NOTIFY_SOCKET. Does nothing without one.

@@ -16,8 +16,9 @@ struct TakenFrame {
 };
 static_assert(sizeof(TakenFrame) == 16);
 
-/// A FIFO of taken frames, addressed by a sequence number that wraps at 2^32. Frames are marked done in any order and leave in
-/// ring order. One thread (the shard's). Memory grows with the most frames that were ever in flight.
+/// A FIFO of taken frames, addressed by a sequence number that wraps at 2^32. Frames are marked
+/// done in any order and leave in ring order. One thread (the shard's). Memory grows with the most
+/// frames that were ever in flight.
 class InflightFifo {
  public:
   /// Adds a frame that was just taken; returns its sequence number.
@@ -36,7 +37,8 @@ class InflightFifo {
     return sequence - first_ < count_ ? &ring_[sequence & mask()] : nullptr;
   }
 
-  /// Drops done frames from the front; returns the position behind the last one dropped, or `head` when none was.
+  /// Drops done frames from the front; returns the position behind the last one dropped, or `head`
+  /// when none was.
   template <class OnDrop>
   std::uint64_t drop_done(std::uint64_t head, OnDrop&& on_drop) {
     while (count_ > 0 && ring_[first_ & mask()].done) {

@@ -13,17 +13,24 @@ using ipc::Outcome;
 using telemetry::FailureReason;
 using telemetry::TopicCounter;
 
-// librdkafka's numbers (rd_kafka_resp_err_t), stable by its ABI; this folder does not know librdkafka.
-constexpr std::int16_t kErrorTimedOut = -192;         // _MSG_TIMED_OUT
-constexpr std::int16_t kErrorInvalidTimestamp = 32;   // INVALID_TIMESTAMP
+// librdkafka's numbers (rd_kafka_resp_err_t), stable by its ABI; this folder does not know
+// librdkafka.
+constexpr std::int16_t kErrorTimedOut = -192;        // _MSG_TIMED_OUT
+constexpr std::int16_t kErrorInvalidTimestamp = 32;  // INVALID_TIMESTAMP
 
-// Kafka refuses whole batches for one record that is later than this (message.timestamp.after.max.ms, default one hour), and
-// a batch holds records of several workers: so the one is refused here.
+// Kafka refuses whole batches for one record that is later than this
+// (message.timestamp.after.max.ms, default one hour), and a batch holds records of several workers:
+// so the one is refused here.
 constexpr std::int64_t kMaxTimestampLeadMs = 3'600'000;
 
-// A topic may hold half of a ring that it shares; it is let in again at three eighths, so that it does not flicker.
-constexpr std::uint64_t budget(std::uint64_t ring_bytes) { return ring_bytes / 2; }
-constexpr std::uint64_t budget_reopens(std::uint64_t ring_bytes) { return ring_bytes / 8 * 3; }
+// A topic may hold half of a ring that it shares; it is let in again at three eighths, so that it
+// does not flicker.
+constexpr std::uint64_t budget(std::uint64_t ring_bytes) {
+  return ring_bytes / 2;
+}
+constexpr std::uint64_t budget_reopens(std::uint64_t ring_bytes) {
+  return ring_bytes / 8 * 3;
+}
 
 std::atomic<std::uint8_t>* bytes_at(std::byte* at) {
   return reinterpret_cast<std::atomic<std::uint8_t>*>(at);
@@ -51,7 +58,8 @@ ProducerChannel::ProducerChannel(Segments segments, const Settings& settings,
 }
 
 void ProducerChannel::announce_taken(std::uint64_t position) {
-  // Never back: behind an earlier life's word, records may be in Kafka that this life has not come to yet.
+  // Never back: behind an earlier life's word, records may be in Kafka that this life has not come
+  // to yet.
   if (static_cast<std::int64_t>(position - handed_over_) > 0) {
     handed_over_ = position;
     segments_.d2c_header().taken.store(position, std::memory_order_relaxed);
@@ -95,16 +103,13 @@ ProducerChannel::Topic* ProducerChannel::topic_of(std::uint16_t index, RecordSin
 
 Submission ProducerChannel::decide(Topic& topic, const RecordView& view, RecordSink& sink,
                                    std::uint64_t opaque, std::int64_t now_ms) const {
-  telemetry::TopicBlock& stats = *topic.opened.stats;
   if (topic.opened.state != ipc::TopicState::open) {
-    stats.add(TopicCounter::refused, 1);
     return {Submission::Kind::refused, topic.opened.refusal, topic.opened.reason};
   }
   const std::int64_t timestamp =
       view.extension.timestamp_ms >= 0 ? view.extension.timestamp_ms : view.head.sent_ms;
   // librdkafka takes 0 for "now": a record must not get another time than its worker gave it.
   if (timestamp <= 0 || timestamp > now_ms + kMaxTimestampLeadMs) {
-    stats.add(TopicCounter::refused, 1);
     return {Submission::Kind::refused,
             {Outcome::failed, kErrorInvalidTimestamp, -1, -1},
             FailureReason::invalid};
@@ -112,7 +117,6 @@ Submission ProducerChannel::decide(Topic& topic, const RecordView& view, RecordS
   if (settings_.delivery_timeout_ms > 0 &&
       view.head.sent_ms < now_ms - settings_.delivery_timeout_ms) {
     const bool maybe_sent = inherited_taken_.has_value();
-    stats.add(TopicCounter::expired, maybe_sent ? 0 : 1);
     return {Submission::Kind::refused,
             {maybe_sent ? Outcome::unknown : Outcome::failed, kErrorTimedOut, -1, -1},
             FailureReason::timed_out};
@@ -138,8 +142,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     if (finished_taking()) {
       break;
     }
-    if (inherited_taken_ &&
-        static_cast<std::int64_t>(reader_.taken() - *inherited_taken_) >= 0) {
+    if (inherited_taken_ && static_cast<std::int64_t>(reader_.taken() - *inherited_taken_) >= 0) {
       inherited_taken_.reset();
     }
     RecordView view;
@@ -169,11 +172,12 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       report_inherited(frame);
     } else {
       const std::uint32_t sequence = inflight_.next_sequence();
-      // Before the record can reach Kafka: if we die in between, our successor must know that it may be there.
+      // Before the record can reach Kafka: if we die in between, our successor must know that it
+      // may be there.
       announce_taken(frame.position + frame.size);
       const Submission submission = decide(*topic, view, sink, opaque_base | sequence, now_ms);
       if (submission.kind == Submission::Kind::later) {
-        result.more = true;
+        result.later = true;
         break;
       }
       if (submission.kind == Submission::Kind::malformed) {
@@ -183,9 +187,16 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       topic->opened.stats->add(TopicCounter::taken_messages, 1);
       topic->opened.stats->add(TopicCounter::taken_bytes, view.payload_bytes());
       if (submission.kind == Submission::Kind::refused) {
+        if (submission.outcome.outcome == Outcome::failed) {
+          const bool expired = submission.reason == FailureReason::timed_out;
+          topic->opened.stats->add(expired ? TopicCounter::expired : TopicCounter::refused, 1);
+        }
         settle(frame, submission.outcome, submission.reason);
-      } else if (inherited) {
-        topic->opened.stats->add(TopicCounter::resubmitted_daemon_restart, 1);
+      } else {
+        topic->opened.stats->add(TopicCounter::in_flight_messages, 1);
+        if (inherited) {
+          topic->opened.stats->add(TopicCounter::resubmitted_daemon_restart, 1);
+        }
       }
     }
     hold(*topic, frame.topic, aligned);
@@ -194,8 +205,8 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     ++result.records;
   }
   result.bytes = reader_.taken() - before;
-  result.more = result.more || (result.violation == nullptr && reader_.unread() > 0 &&
-                                !finished_taking());
+  result.more =
+      result.violation == nullptr && !result.later && reader_.unread() > 0 && !finished_taking();
   announce_taken(reader_.taken());
   return result;
 }
@@ -216,8 +227,7 @@ void ProducerChannel::give_back(const TakenFrame& frame) {
   }
   Topic& topic = topics_[frame.topic];
   topic.held_bytes -= frame.size;
-  if (topic.over_budget &&
-      topic.held_bytes < budget_reopens(segments_.geometry.c2d_ring_bytes)) {
+  if (topic.over_budget && topic.held_bytes < budget_reopens(segments_.geometry.c2d_ring_bytes)) {
     topic.over_budget = false;
     set_topic_state(frame.topic, ipc::TopicState::open);
   }
@@ -263,19 +273,21 @@ void ProducerChannel::settle(TakenFrame& frame, const RecordOutcome& outcome,
 }
 
 void ProducerChannel::report_inherited(TakenFrame& frame) {
-  // The previous daemon knew the outcome; whether it still got the report out is not known. So it is reported (again), and
-  // the client drops what it has seen. Partition, offset and error are not kept.
+  // The previous daemon knew the outcome; whether it still got the report out is not known. So it
+  // is reported (again), and the client drops what it has seen. Partition, offset and error are not
+  // kept.
   const bool lost = lost_.plain(frame.position);
-  // It may have died in the middle of marking: bits that it left behind would read as done in the next lap.
+  // It may have died in the middle of marking: bits that it left behind would read as done in the
+  // next lap.
   done_.mark(frame.position, frame.size);
   frame.done = true;
   add_report(frame, {lost ? Outcome::unknown : Outcome::delivered, 0, -1, -1});
 }
 
 void ProducerChannel::add_report(const TakenFrame& frame, const RecordOutcome& outcome) {
-  const bool wanted = settings_.reports == ipc::ReportsMode::all ||
-                      (settings_.reports == ipc::ReportsMode::errors &&
-                       outcome.outcome != Outcome::delivered);
+  const bool wanted =
+      settings_.reports == ipc::ReportsMode::all ||
+      (settings_.reports == ipc::ReportsMode::errors && outcome.outcome != Outcome::delivered);
   if (!wanted || !reports_wanted_) {
     return;
   }
@@ -290,6 +302,7 @@ void ProducerChannel::resolve(std::uint32_t sequence, const RecordOutcome& outco
                               FailureReason reason) {
   TakenFrame* frame = inflight_.find(sequence);
   if (frame != nullptr && !frame->done) {
+    topics_[frame->topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
     settle(*frame, outcome, reason);
   }
 }

@@ -1,4 +1,5 @@
-// One producer's channel as the shard sees it: takes records from c2d, remembers them, reports them, moves the head.
+// One producer's channel as the shard sees it: takes records from c2d, remembers them, reports
+// them, moves the head.
 #pragma once
 
 #include <cstdint>
@@ -23,17 +24,19 @@ struct TakeResult {
   std::uint32_t records = 0;
   std::uint64_t bytes = 0;          // of the ring, padding included
   bool more = false;                // something is left that could be taken now
+  bool later = false;               // the sink has no room now: try again in a while
   const char* violation = nullptr;  // the rule that the client broke: end its session
 };
 
-/// Lifecycle: made by the session's thread, then used only by its shard's thread. Alive until everything it has taken has its
-/// outcome, also when its worker is long gone (a zombie). Trust: nothing in c2d is believed.
+/// Lifecycle: made by the session's thread, then used only by its shard's thread. Alive until
+/// everything it has taken has its outcome, also when its worker is long gone (a zombie). Trust:
+/// nothing in c2d is believed.
 class ProducerChannel {
  public:
   struct Settings {
-    std::uint32_t number = 0;                   // for people
+    std::uint32_t number = 0;  // for people
     ipc::ReportsMode reports = ipc::ReportsMode::all;
-    std::int64_t delivery_timeout_ms = 0;       // 0: never expires in the ring
+    std::int64_t delivery_timeout_ms = 0;  // 0: never expires in the ring
   };
 
   /// `inherited`: where the previous daemon stood, for a channel that was handed back.
@@ -43,17 +46,19 @@ class ProducerChannel {
   ProducerChannel& operator=(const ProducerChannel&) = delete;
   ~ProducerChannel() = default;
 
-  /// Takes up to `max_records`, and hands them to `sink` under opaques made of `opaque_base` and a sequence number in the
-  /// low 32 bits. Bounded work whatever the client writes.
+  /// Takes up to `max_records`, and hands them to `sink` under opaques made of `opaque_base` and a
+  /// sequence number in the low 32 bits. Bounded work whatever the client writes.
   [[nodiscard]] TakeResult take(RecordSink& sink, std::uint64_t opaque_base,
                                 std::uint32_t max_records, std::int64_t now_ms);
 
-  /// The outcome of a record that was submitted. Unknown numbers are ignored: they belong to an earlier life.
+  /// The outcome of a record that was submitted. Unknown numbers are ignored: they belong to an
+  /// earlier life.
   void resolve(std::uint32_t sequence, const RecordOutcome& outcome,
                telemetry::FailureReason reason);
 
-  /// After a batch of take() and resolve(): publishes reports, then moves the head. The order per record is done bit, report,
-  /// head. False: the client left no room for a report, which its credit forbids.
+  /// After a batch of take() and resolve(): publishes reports, then moves the head. The order per
+  /// record is done bit, report, head. False: the client left no room for a report, which its
+  /// credit forbids.
   [[nodiscard]] bool finish_round();
 
   /// True once when the client asked to be woken and there is something new for it since.
@@ -73,7 +78,8 @@ class ProducerChannel {
   }
   void unpark() { parking_.unpark(); }
   [[nodiscard]] bool parked() const { return parking_.parked(); }
-  /// A look at the client's tail without taking: true when it has moved. Used only to decide whether to rest.
+  /// A look at the client's tail without taking: true when it has moved. Used only to decide
+  /// whether to rest.
   [[nodiscard]] bool published() const {
     return !finished_taking() &&
            (reader_.unread() > 0 ||
@@ -105,7 +111,8 @@ class ProducerChannel {
   [[nodiscard]] Topic* topic_of(std::uint16_t index, RecordSink& sink, const char*& violation);
   [[nodiscard]] Submission decide(Topic& topic, const RecordView& view, RecordSink& sink,
                                   std::uint64_t opaque, std::int64_t now_ms) const;
-  /// Tells the client, and whoever follows us, that everything before `position` may have been handed over.
+  /// Tells the client, and whoever follows us, that everything before `position` may have been
+  /// handed over.
   void announce_taken(std::uint64_t position);
   /// Bytes at the reader's place that one frame may have.
   [[nodiscard]] std::uint64_t takeable() const;
@@ -128,8 +135,9 @@ class ProducerChannel {
   std::vector<Topic> topics_;
   std::uint32_t topics_known_ = 0;
   std::uint32_t topic_count_seen_ = 0;
-  std::optional<std::uint64_t> inherited_taken_;  // not yet passed; frames before it may already be in Kafka
-  std::uint64_t handed_over_ = 0;                 // the word d2c.taken
+  std::optional<std::uint64_t>
+      inherited_taken_;            // not yet passed; frames before it may already be in Kafka
+  std::uint64_t handed_over_ = 0;  // the word d2c.taken
   std::optional<std::uint64_t> stop_at_;
   std::uint64_t served_waiting_ = 0;
   std::uint64_t reports_written_ = 0;

@@ -9,7 +9,8 @@
 
 namespace kfast::daemon::channel {
 
-/// A record's frame, checked: sizes are private copies that add up; the bytes themselves still belong to the client.
+/// A record's frame, checked: sizes are private copies that add up; the bytes themselves still
+/// belong to the client.
 struct RecordView {
   ipc::RecordHead head{};
   ipc::RecordExtension extension{-1, ipc::kAnyPartition, 0, 0, 0, 0};
@@ -25,9 +26,10 @@ struct RecordView {
 
 enum class FrameCheck : std::uint8_t { record, padding, violation };
 
-/// Checks the frame at `at`, of which at most `available` bytes are published and contiguous (a multiple of kFrameAlign, at
-/// least one). Fills `view` for a record and `aligned` with the bytes to move on by, also for padding. `max_frame` is the
-/// largest legal record frame. `why` names the rule that was broken.
+/// Checks the frame at `at`, of which at most `available` bytes are published and contiguous (a
+/// multiple of kFrameAlign, at least one). Fills `view` for a record and `aligned` with the bytes
+/// to move on by, also for padding. `max_frame` is the largest legal record frame. `why` names the
+/// rule that was broken.
 [[nodiscard]] FrameCheck check_frame(const std::byte* at, std::uint64_t available,
                                      std::uint64_t max_frame, RecordView& view,
                                      std::uint64_t& aligned, const char*& why);

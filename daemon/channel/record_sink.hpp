@@ -15,9 +15,9 @@ namespace kfast::daemon::channel {
 /// What the sink says of a topic that a channel names for the first time.
 struct OpenedTopic {
   ipc::TopicState state = ipc::TopicState::open;
-  void* handle = nullptr;                     // the sink's own, when open
-  telemetry::TopicBlock* stats = nullptr;     // never null; outlives the channel
-  RecordOutcome refusal;                      // for its records, when not open
+  void* handle = nullptr;                  // the sink's own, when open
+  telemetry::TopicBlock* stats = nullptr;  // never null; outlives the channel
+  RecordOutcome refusal;                   // for its records, when not open
   telemetry::FailureReason reason = telemetry::FailureReason::other;
 };
 
@@ -40,7 +40,8 @@ class RecordSink {
   RecordSink& operator=(const RecordSink&) = delete;
   virtual ~RecordSink() = default;
 
-  /// Called once for each topic of a channel, before its first record. `name` is a private copy of any bytes at all.
+  /// Called once for each topic of a channel, before its first record. `name` is a private copy of
+  /// any bytes at all.
   [[nodiscard]] virtual OpenedTopic open_topic(std::string_view name) = 0;
 
   /// Copies the record and takes it on. `opaque` comes back with the outcome.

@@ -37,8 +37,8 @@ bool ReportWriter::add(std::uint64_t position, std::uint16_t topic, const Record
   if (!close_frame()) {
     return false;
   }
-  open_ = ReportHead{0,     ipc::FrameKind::report, outcome.outcome, outcome.error, topic, 1,
-                     outcome.partition, outcome.offset, position};
+  open_ = ReportHead{0, ipc::FrameKind::report, outcome.outcome, outcome.error, topic,
+                     1, outcome.partition,      outcome.offset,  position};
   last_position_ = position;
   return true;
 }
@@ -49,14 +49,22 @@ bool ReportWriter::close_frame() {
   }
   open_.size = static_cast<std::uint32_t>(sizeof(ReportHead)) + gaps_size_;
   ipc::Reservation room{};
-  // The head word that bounds the reservation is the client's. A false one can make us overwrite reports that it has not
-  // read, or end its session; it cannot lead us outside the ring, whose offsets follow from our own position alone.
+  // The head word that bounds the reservation is the client's. A false one can make us overwrite
+  // reports that it has not read, or end its session; it cannot lead us outside the ring, whose
+  // offsets follow from our own position alone.
   if (!ring_.reserve(ipc::align_up(open_.size, kFrameAlign), room)) {
     return false;
   }
   if (room.padding != 0) {
     const ReportHead padding{static_cast<std::uint32_t>(room.padding),
-                             ipc::FrameKind::padding, Outcome::delivered, 0, 0, 0, 0, 0, 0};
+                             ipc::FrameKind::padding,
+                             Outcome::delivered,
+                             0,
+                             0,
+                             0,
+                             0,
+                             0,
+                             0};
     const std::uint64_t at = (room.position - room.padding) & (ring_.capacity() - 1);
     std::memcpy(memory_ + at, &padding, kFrameAlign);
   }

@@ -25,11 +25,12 @@ class ReportWriter {
  public:
   explicit ReportWriter(const Segments& segments);
 
-  /// Adds a report for the record at `position`. False: no room, which only a client that broke the credit rule can cause.
+  /// Adds a report for the record at `position`. False: no room, which only a client that broke the
+  /// credit rule can cause.
   [[nodiscard]] bool add(std::uint64_t position, std::uint16_t topic, const RecordOutcome& outcome);
 
-  /// Makes everything added visible with one release store. False: no room, as above. `published` says whether there was
-  /// anything.
+  /// Makes everything added visible with one release store. False: no room, as above. `published`
+  /// says whether there was anything.
   [[nodiscard]] bool publish(bool& published);
 
  private:

@@ -29,7 +29,9 @@ SegmentError system_error(const char* what) {
   if (error == EMFILE || error == ENFILE) {
     text += " (kfastd needs 3 descriptors per channel: raise LimitNOFILE or limits.*.channels)";
   } else if (error == ENOMEM || error == ENOSPC) {
-    text += " (no memory for rings: lower ring.bytes or limits.*.ring_bytes, or give kfastd more memory)";
+    text +=
+        " (no memory for rings: lower ring.bytes or limits.*.ring_bytes, or give kfastd more "
+        "memory)";
   }
   return {true, text};
 }
@@ -61,7 +63,8 @@ bool map(bip::mapped_region& region, const ipc::Fd& fd, bip::mode_t mode, std::u
   }
 }
 
-// First-touch faults are the p99 of the first lap: take them now, in the process that should be charged for the pages.
+// First-touch faults are the p99 of the first lap: take them now, in the process that should be
+// charged for the pages.
 void populate(const bip::mapped_region& region) {
   static_cast<void>(::madvise(region.get_address(), region.get_size(), MADV_POPULATE_WRITE));
 }
@@ -132,10 +135,12 @@ SegmentResult<Segments> create_segments(const ipc::Geometry& geometry, std::uint
 SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d, ipc::Fd old_d2c,
                                       std::uint32_t channel, std::uint64_t epoch) {
   if (std::string why = check_memfd(c2d, geometry.c2d_bytes, kC2dSeals); !why.empty()) {
-    return Failure{SegmentError{false, "the record segment that was handed back is refused: " + why}};
+    return Failure{
+        SegmentError{false, "the record segment that was handed back is refused: " + why}};
   }
   if (std::string why = check_memfd(old_d2c, geometry.d2c_bytes, kD2cSeals); !why.empty()) {
-    return Failure{SegmentError{false, "the report segment that was handed back is refused: " + why}};
+    return Failure{
+        SegmentError{false, "the report segment that was handed back is refused: " + why}};
   }
   Adopted a;
   a.segments.geometry = geometry;
@@ -147,21 +152,22 @@ SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d
   }
   a.segments.c2d_inode = inode_of(a.segments.c2d_fd);
 
-  // Nothing vouches for who wrote the old d2c: everything in it is read once and checked like client memory. A lie in it
-  // can harm only the channel of the liar.
+  // Nothing vouches for who wrote the old d2c: everything in it is read once and checked like
+  // client memory. A lie in it can harm only the channel of the liar.
   const auto& old = *static_cast<const ipc::D2cHeader*>(old_region.get_address());
   ipc::SegmentIdentity identity{};
   std::memcpy(&identity, &old.identity, sizeof identity);
   if (identity.magic != ipc::kSegmentMagic || identity.layout_major != ipc::kLayoutMajor ||
       identity.layout_minor > ipc::kLayoutMinor || !(identity.geometry == geometry)) {
-    return Failure{SegmentError{false,
-                        "the report segment that was handed back has another layout or geometry"}};
+    return Failure{SegmentError{
+        false, "the report segment that was handed back has another layout or geometry"}};
   }
   a.inheritance.head = old.head.load(std::memory_order_acquire);
   a.inheritance.taken = old.taken.load(std::memory_order_acquire);
   if (a.inheritance.head % ipc::kFrameAlign != 0 ||
       a.inheritance.taken - a.inheritance.head > geometry.c2d_ring_bytes) {
-    return Failure{SegmentError{false, "the positions in the segment that was handed back are impossible"}};
+    return Failure{
+        SegmentError{false, "the positions in the segment that was handed back are impossible"}};
   }
 
   if (!create_d2c(a.segments, channel, epoch)) {
@@ -173,7 +179,8 @@ SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d
   std::memcpy(a.segments.d2c_at(geometry.lost_bits), from + geometry.lost_bits, bits);
   ipc::D2cHeader& fresh = a.segments.d2c_header();
   fresh.head.store(a.inheritance.head, std::memory_order_relaxed);
-  // Not back to the head: if this life ends before it has come as far, the next one must still know what may be in Kafka.
+  // Not back to the head: if this life ends before it has come as far, the next one must still know
+  // what may be in Kafka.
   fresh.taken.store(a.inheritance.taken, std::memory_order_relaxed);
   return a;
 }

@@ -24,8 +24,8 @@ class MappableFd {
   int fd_;
 };
 
-/// The mapped segments of one channel. The daemon writes only d2c; c2d is read through the Hostile wrappers.
-/// Movable, not copyable; used by one thread at a time.
+/// The mapped segments of one channel. The daemon writes only d2c; c2d is read through the Hostile
+/// wrappers. Movable, not copyable; used by one thread at a time.
 struct Segments {
   ipc::Geometry geometry{};
   ipc::Fd c2d_fd;
@@ -57,14 +57,16 @@ struct Inheritance {
 
 /// What went wrong, in words with cause and cure.
 struct SegmentError {
-  bool resources = false;  // the system has no memory or descriptors left; else the client's segment is bad
+  bool resources =
+      false;  // the system has no memory or descriptors left; else the client's segment is bad
   std::string text;
 };
 
 template <class T>
 using SegmentResult = Result<T, SegmentError>;
 
-/// Makes and maps both segments of a new channel, sealed as the design says. `channel` and `epoch` go into its identity.
+/// Makes and maps both segments of a new channel, sealed as the design says. `channel` and `epoch`
+/// go into its identity.
 [[nodiscard]] SegmentResult<Segments> create_segments(const ipc::Geometry& geometry,
                                                       std::uint32_t channel, std::uint64_t epoch);
 
@@ -73,13 +75,14 @@ struct Adopted {
   Inheritance inheritance;
 };
 
-/// Takes over the segments of a channel of a previous daemon: checks seals, file system and sizes of both before mapping
-/// them, and makes a new d2c that starts where the old one stood.
+/// Takes over the segments of a channel of a previous daemon: checks seals, file system and sizes
+/// of both before mapping them, and makes a new d2c that starts where the old one stood.
 [[nodiscard]] SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d,
                                                     ipc::Fd old_d2c, std::uint32_t channel,
                                                     std::uint64_t epoch);
 
-/// The inode behind a descriptor: tells whether two descriptors are the same segment. 0 when it cannot be read.
+/// The inode behind a descriptor: tells whether two descriptors are the same segment. 0 when it
+/// cannot be read.
 [[nodiscard]] std::uint64_t inode_of(const ipc::Fd& fd);
 
 /// A read-write page that clients map read-only (sealed); used for shard pages.

@@ -38,8 +38,8 @@ Result<std::unique_ptr<DevBroker>> DevBroker::start(const std::vector<DevTopic>&
     return Failure{std::string("cannot start the embedded broker (no loopback port?)")};
   }
   for (const DevTopic& topic : topics) {
-    const rd_kafka_resp_err_t error = rd_kafka_mock_topic_create(
-        self->cluster_, topic.name.c_str(), topic.partitions, 1);
+    const rd_kafka_resp_err_t error =
+        rd_kafka_mock_topic_create(self->cluster_, topic.name.c_str(), topic.partitions, 1);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       return Failure{"cannot create topic " + topic.name + ": " + rd_kafka_err2str(error)};
     }

@@ -1,5 +1,5 @@
-// The embedded broker of `kfastd --dev`: librdkafka's mock cluster. For a quick start and fault injection, not a broker: it
-// keeps a few megabytes per partition, in memory.
+// The embedded broker of `kfastd --dev`: librdkafka's mock cluster. For a quick start and fault
+// injection, not a broker: it keeps a few megabytes per partition, in memory.
 #pragma once
 
 #include <librdkafka/rdkafka.h>

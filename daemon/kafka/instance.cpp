@@ -90,7 +90,8 @@ rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
   vus[n++].u.rkt = request.topic;
   vus[n].vtype = RD_KAFKA_VTYPE_PARTITION;
   vus[n++].u.i32 = request.partition;
-  // A copy, always: the ring belongs to the client, which may scribble on it while librdkafka sums up a batch.
+  // A copy, always: the ring belongs to the client, which may scribble on it while librdkafka sums
+  // up a batch.
   vus[n].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
   vus[n++].u.i = RD_KAFKA_MSG_F_COPY;
   vus[n].vtype = RD_KAFKA_VTYPE_VALUE;
@@ -145,8 +146,7 @@ bool Instance::serve(EventHandler& handler, int max_events) {
 void Instance::on_delivery_event(rd_kafka_event_t* event, EventHandler& handler) {
   std::array<const rd_kafka_message_t*, 256> messages{};
   for (;;) {
-    const std::size_t count =
-        rd_kafka_event_message_array(event, messages.data(), messages.size());
+    const std::size_t count = rd_kafka_event_message_array(event, messages.data(), messages.size());
     if (count == 0) {
       break;
     }
@@ -174,10 +174,12 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
     }
     return report;
   }
-  report.purged = message.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+  // After a fatal error librdkafka fails everything; none of it is an outcome, and the records wait
+  // in their rings.
+  report.purged = fatal_ || message.err == RD_KAFKA_RESP_ERR__FATAL ||
+                  message.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
                   message.err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
-  const bool never_sent =
-      rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
+  const bool never_sent = rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
   report.outcome = never_sent ? Outcome::failed : Outcome::unknown;
   rd_kafka_resp_err_t code = message.err;
   if (never_sent && code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT &&
@@ -206,10 +208,18 @@ void Instance::on_error_event(rd_kafka_event_t* event) {
   const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
   const char* text = rd_kafka_event_error_string(event);
   note_error(code, text);
+  if (code == RD_KAFKA_RESP_ERR__FATAL && !fatal_) {
+    fatal_ = true;
+    spdlog::critical(
+        "fatal Kafka error profile={} cluster={}: {}; its records wait in their rings: restart "
+        "kfastd, and workers that "
+        "live hand them back",
+        profile_, cluster_, text);
+  }
   telemetry::process_log().log(spdlog::level::warn,
                                "kafka:" + profile_ + ":" + rd_kafka_err2name(code),
-                               "Kafka error profile={} cluster={} error={}: {}", profile_,
-                               cluster_, rd_kafka_err2name(code), text);
+                               "Kafka error profile={} cluster={} error={}: {}", profile_, cluster_,
+                               rd_kafka_err2name(code), text);
 }
 
 void Instance::on_log_event(rd_kafka_event_t* event) {
@@ -223,7 +233,8 @@ void Instance::on_log_event(rd_kafka_event_t* event) {
 }
 
 void Instance::hurry() {
-  // With delivery events a flush cannot wait for reports; what counts is that linger is ignored while it runs.
+  // With delivery events a flush cannot wait for reports; what counts is that linger is ignored
+  // while it runs.
   static_cast<void>(rd_kafka_flush(rk_, 1));
 }
 

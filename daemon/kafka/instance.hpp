@@ -29,11 +29,11 @@ struct ProduceRequest {
   rd_kafka_topic_t* topic = nullptr;
   std::int32_t partition = RD_KAFKA_PARTITION_UA;
   std::int64_t timestamp_ms = 0;
-  const void* key = nullptr;    // nullptr: null key
+  const void* key = nullptr;  // nullptr: null key
   std::size_t key_size = 0;
   const void* value = nullptr;  // nullptr: null value
   std::size_t value_size = 0;
-  Headers headers;              // may be empty
+  Headers headers;  // may be empty
   std::uint64_t opaque = 0;
 };
 
@@ -58,12 +58,12 @@ class EventHandler {
   virtual void on_delivery(const DeliveryReport& report) = 0;
 };
 
-/// Lifecycle: one thread creates it, produces, and serves its events (the shard's). Destruction may block on librdkafka's own
-/// threads; purge() and serve() first. Never used across fork().
+/// Lifecycle: one thread creates it, produces, and serves its events (the shard's). Destruction may
+/// block on librdkafka's own threads; purge() and serve() first. Never used across fork().
 class Instance {
  public:
-  /// `wake_fd` becomes readable when serve() has something to do: non-blocking, written by librdkafka, outlives this.
-  /// On failure: librdkafka's message.
+  /// `wake_fd` becomes readable when serve() has something to do: non-blocking, written by
+  /// librdkafka, outlives this. On failure: librdkafka's message.
   [[nodiscard]] static Result<std::unique_ptr<Instance>> create(config::ProducerConf conf,
                                                                 std::string cluster,
                                                                 std::string profile, int wake_fd,
@@ -72,14 +72,16 @@ class Instance {
   Instance& operator=(const Instance&) = delete;
   ~Instance();
 
-  /// The handle of a topic, made at its first use so that its metadata is on the way before the first record. Null when
-  /// librdkafka refuses the name.
+  /// The handle of a topic, made at its first use so that its metadata is on the way before the
+  /// first record. Null when librdkafka refuses the name.
   [[nodiscard]] rd_kafka_topic_t* topic(std::string_view name);
 
-  /// Hands a record over. RD_KAFKA_RESP_ERR_NO_ERROR: an outcome will come. Else it was not taken and the code says why.
+  /// Hands a record over. RD_KAFKA_RESP_ERR_NO_ERROR: an outcome will come. Else it was not taken
+  /// and the code says why.
   [[nodiscard]] rd_kafka_resp_err_t produce(ProduceRequest request);
 
-  /// Serves the events that are there, at most `max_events`. True when there may be more. Never blocks.
+  /// Serves the events that are there, at most `max_events`. True when there may be more. Never
+  /// blocks.
   bool serve(EventHandler& handler, int max_events);
 
   /// Lets records go out without waiting for linger. Non-blocking but for librdkafka's locks.
@@ -118,6 +120,7 @@ class Instance {
   rd_kafka_queue_t* queue_ = nullptr;
   std::unordered_map<std::string, rd_kafka_topic_t*> topics_;
   std::uint64_t in_flight_ = 0;
+  bool fatal_ = false;     // librdkafka takes nothing any more
   bool troubled_ = false;  // an error event came since the last delivery
   /// Why brokers refuse us, kept so that a record that times out for it can say so.
   rd_kafka_resp_err_t login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;

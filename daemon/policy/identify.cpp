@@ -52,6 +52,10 @@ Result<ipc::Fd> peer_pidfd(int socket_fd, pid_t pid) {
     }
     return pidfd;
   }
+  if (errno == EMFILE || errno == ENFILE) {
+    return Failure{
+        failed("no file descriptor left for the worker (raise LimitNOFILE): SO_PEERPIDFD")};
+  }
   if (errno != ENOPROTOOPT) {
     return Failure{failed("the worker is gone: SO_PEERPIDFD")};
   }

@@ -76,7 +76,9 @@ void EventLoop::run() {
         ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<std::size_t>(i)];
-      const auto found = watches_.find(event.data.u64);
+      const std::uint64_t id =
+          event.data.u64;  // a copy: the struct is packed, so no reference may bind to it
+      const auto found = watches_.find(id);
       if (found != watches_.end()) {
         const Callback callback = found->second.callback;  // a copy: it may remove itself
         callback(event.events);

@@ -25,9 +25,11 @@ class EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
   ~EventLoop() = default;
 
-  /// Calls `callback` when `fd` has one of `events` (level-triggered). False when the kernel refuses.
+  /// Calls `callback` when `fd` has one of `events` (level-triggered). False when the kernel
+  /// refuses.
   [[nodiscard]] bool add(int fd, std::uint32_t events, Callback callback);
-  /// Forgets `fd`; its callback will not be called again, not even for events already fetched. Before the fd is closed.
+  /// Forgets `fd`; its callback will not be called again, not even for events already fetched.
+  /// Before the fd is closed.
   void remove(int fd);
 
   /// Runs `task` on the loop's thread, soon.
@@ -49,8 +51,8 @@ class EventLoop {
   ipc::Fd epoll_;
   ipc::Fd task_fd_;
   std::uint64_t next_id_ = 1;
-  std::unordered_map<std::uint64_t, Watch> watches_;     // by an id that is never used again
-  std::unordered_map<int, std::uint64_t> ids_;           // by fd
+  std::unordered_map<std::uint64_t, Watch> watches_;  // by an id that is never used again
+  std::unordered_map<int, std::uint64_t> ids_;        // by fd
   bool stopped_ = false;
   std::mutex mutex_;
   std::vector<std::function<void()>> tasks_;  // guarded by mutex_

@@ -21,8 +21,8 @@ Packet receive_packet(int socket) {
     size = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (size < 0 && errno == EINTR);
   if (size < 0) {
-    packet.status = errno == EAGAIN || errno == EWOULDBLOCK ? Packet::Status::nothing
-                                                            : Packet::Status::closed;
+    packet.status =
+        errno == EAGAIN || errno == EWOULDBLOCK ? Packet::Status::nothing : Packet::Status::closed;
     return packet;
   }
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {

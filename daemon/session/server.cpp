@@ -1,6 +1,7 @@
 #include "session/server.hpp"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -22,6 +24,21 @@ using ipc::RefusalCode;
 using telemetry::DaemonCounter;
 
 constexpr int kBacklog = 512;
+/// Empty: the socket stays with our own group. False with errno when there is no such group or it
+/// may not be given.
+bool give_to_group(const std::string& path, const std::string& group) {
+  if (group.empty()) {
+    return true;
+  }
+  errno = 0;
+  const struct group* found = ::getgrnam(group.c_str());
+  if (found == nullptr) {
+    errno = errno == 0 ? ENOENT : errno;
+    return false;
+  }
+  return ::chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) == 0;
+}
+
 bool hung_up(const ipc::Fd& socket) {
   pollfd look{socket.get(), POLLRDHUP, 0};
   return ::poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLRDHUP)) != 0;
@@ -29,6 +46,19 @@ bool hung_up(const ipc::Fd& socket) {
 
 /// Bell connections that have not said which session they belong to.
 constexpr std::size_t kMaxUnboundBells = 256;
+/// Descriptors that must be left for a new session: its pidfd, what is read to know its user, its
+/// channel.
+constexpr std::size_t kDescriptorsOfSession = 6;
+
+/// Without this look a user could be taken for another one, because a file about it could not be
+/// opened.
+bool descriptors_left() {
+  std::array<ipc::Fd, kDescriptorsOfSession> probes;
+  return std::all_of(probes.begin(), probes.end(), [](ipc::Fd& probe) {
+    probe.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return probe.valid();
+  });
+}
 
 }  // namespace
 
@@ -77,9 +107,13 @@ Result<ipc::Fd> Server::listen_on(const char* name, int type) {
   ::unlink(path.c_str());
   if (!socket.valid() ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      !give_to_group(path, environment_.config.daemon.socket_group) ||
       ::chmod(path.c_str(), static_cast<mode_t>(environment_.config.daemon.socket_mode)) != 0 ||
       ::listen(socket.get(), kBacklog) != 0) {
-    return Failure{"cannot listen on " + path + ": " + std::strerror(errno)};
+    const std::string cause = std::strerror(errno);
+    const std::string& group = environment_.config.daemon.socket_group;
+    return Failure{"cannot listen on " + path + ": " + cause +
+                   (group.empty() ? "" : " (daemon.socket_group is \"" + group + "\")")};
   }
   return socket;
 }
@@ -105,7 +139,7 @@ void Server::turn_away(const ipc::Fd& socket, RefusalCode code, const std::strin
 void Server::on_session_waiting() {
   bool none_left = false;
   ipc::Fd socket = accept_one(listener_, none_left);
-  if (none_left) {
+  if (none_left || (socket.valid() && !descriptors_left())) {
     environment_.counters.add(DaemonCounter::sessions_refused_system);
     telemetry::process_log().log(spdlog::level::err, "no_descriptors",
                                  "session refused: no file descriptor left; raise LimitNOFILE");
@@ -114,7 +148,9 @@ void Server::on_session_waiting() {
                 "kfastd has no file descriptor left: raise its LimitNOFILE (RLIMIT_NOFILE)");
     }
     socket.reset();
-    reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!reserve_.valid()) {
+      reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    }
     return;
   }
   if (socket.valid()) {
@@ -206,12 +242,18 @@ void Server::post_violation(std::uint64_t id, std::string rule) {
 void Server::post_channel_closed(std::uint64_t id, std::uint32_t channel) {
   environment_.loop.post([this, id, channel] {
     environment_.counters.sub(DaemonCounter::channels);
+    show_ring_bytes();
     const auto found = sessions_.find(id);
     if (found != sessions_.end()) {
       found->second->forget_channel(channel);
     }
     spdlog::info("channel closed channel={}", channel);
   });
+}
+
+void Server::show_ring_bytes() {
+  environment_.counters.set(DaemonCounter::ring_allocated_bytes,
+                            environment_.quota.in_use_by_all().ring_bytes);
 }
 
 void Server::on_bell_waiting() {
@@ -273,9 +315,10 @@ void Server::on_bell_readable(int fd) {
   }
   if (!found->second->link()->add_bell(std::move(socket))) {
     const policy::Principal& who = found->second->principal();
-    telemetry::process_log().log(spdlog::level::warn, "bells:" + who.name,
-                                 "bell refused: its session has too many already principal={} pid={}",
-                                 who.name, found->second->pid());
+    telemetry::process_log().log(
+        spdlog::level::warn, "bells:" + who.name,
+        "bell refused: its session has too many already principal={} pid={}", who.name,
+        found->second->pid());
   }
 }
 

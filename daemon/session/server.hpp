@@ -20,7 +20,8 @@
 
 namespace kfast::daemon::session {
 
-/// Lifecycle: create() binds the sockets, sessions come and go on the loop's thread, begin_drain() refuses new ones.
+/// Lifecycle: create() binds the sockets, sessions come and go on the loop's thread, begin_drain()
+/// refuses new ones.
 class Server {
  public:
   struct Environment {
@@ -46,6 +47,7 @@ class Server {
   [[nodiscard]] Environment& environment() { return environment_; }
   [[nodiscard]] bool draining() const { return draining_; }
   [[nodiscard]] std::uint32_t next_channel() { return ++last_channel_; }
+  void show_ring_bytes();
   void post_violation(std::uint64_t session, std::string rule);
   void post_channel_closed(std::uint64_t session, std::uint32_t channel);
 

@@ -19,7 +19,8 @@ namespace {
 using ipc::RefusalCode;
 using telemetry::DaemonCounter;
 
-/// Bell connections of one session: each costs us a descriptor, which no limit of kfastd.toml counts.
+/// Bell connections of one session: each costs us a descriptor, which no limit of kfastd.toml
+/// counts.
 constexpr std::size_t kMaxBells = 16;
 
 // A client's text field as text: it need not end in NUL, nor be printable (the log escapes it).
@@ -33,7 +34,8 @@ std::string text_of(const char (&field)[N]) {
 void SessionLink::wake() {
   const std::lock_guard lock(mutex_);
   if (socket_.valid()) {
-    // When the client does not read, its socket is readable already: nothing is lost if this one does not fit.
+    // When the client does not read, its socket is readable already: nothing is lost if this one
+    // does not fit.
     static_cast<void>(send_message(socket_.get(), ipc::make_message<ipc::Wake>()));
   }
   const char ring = '!';
@@ -42,7 +44,9 @@ void SessionLink::wake() {
   }
 }
 
-void SessionLink::violated(const std::string& rule) { server_.post_violation(session_, rule); }
+void SessionLink::violated(const std::string& rule) {
+  server_.post_violation(session_, rule);
+}
 
 void SessionLink::channel_closed(std::uint32_t channel) {
   server_.post_channel_closed(session_, channel);
@@ -111,8 +115,9 @@ bool Session::on_packet(Packet& packet) {
     telemetry::process_log().log(spdlog::level::warn, "protocol:" + peer_.principal.name,
                                  "session refused: not kfast's protocol principal={} pid={}",
                                  peer_.principal.name, peer_.pid);
-    refuse(0, RefusalCode::bad_message,
-           "this is kfastd's session socket and that was not a message of its protocol: use libkfast");
+    refuse(
+        0, RefusalCode::bad_message,
+        "this is kfastd's session socket and that was not a message of its protocol: use libkfast");
     return false;
   }
   if (!greeted_) {
@@ -160,7 +165,8 @@ bool Session::on_hello(const Packet& packet) {
   }
   greeted_ = true;
   auto welcome = ipc::make_message<ipc::Welcome>();
-  welcome.protocol = hello.protocol_max < ipc::kProtocolMax ? hello.protocol_max : ipc::kProtocolMax;
+  welcome.protocol =
+      hello.protocol_max < ipc::kProtocolMax ? hello.protocol_max : ipc::kProtocolMax;
   welcome.layout_major = ipc::kLayoutMajor;
   welcome.layout_minor = ipc::kLayoutMinor;
   welcome.session = id_;
@@ -218,8 +224,8 @@ bool Session::check_request(std::uint32_t request, const char (&profile)[ipc::kN
     }
     server_.environment().counters.add(DaemonCounter::channels_refused_profile);
     refuse(request, RefusalCode::unknown_profile,
-           "kfastd.toml has no profile \"" + name + "\" (it has: " + known +
-               "): add [profiles." + name + "] or use one of those");
+           "kfastd.toml has no profile \"" + name + "\" (it has: " + known + "): add [profiles." +
+               name + "] or use one of those");
     return false;
   }
   max_record_bytes = info->max_record_bytes;
@@ -248,7 +254,8 @@ bool Session::on_open(const Packet& packet) {
     return true;
   }
   channel.number = server_.next_channel();
-  auto made = channel::create_segments(geometry, channel.number, server_.environment().daemon_epoch);
+  auto made =
+      channel::create_segments(geometry, channel.number, server_.environment().daemon_epoch);
   channel.doorbell.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!made || !channel.doorbell.valid()) {
     const std::string why = made ? std::string("no descriptor for a doorbell: ") +
@@ -278,6 +285,7 @@ bool Session::on_open(const Packet& packet) {
   channel.link = link_;
   channels_.insert(channel.number);
   server_.environment().counters.add(DaemonCounter::channels_opened);
+  server_.show_ring_bytes();
   server_.environment().counters.add(DaemonCounter::channels);
   spdlog::info("channel opened channel={} principal={} pid={} program={} profile={} ring={}",
                channel.number, peer_.principal.name, peer_.pid, program_, channel.profile,
@@ -313,9 +321,8 @@ bool Session::on_resume(Packet& packet) {
     return true;
   }
   channel.number = server_.next_channel();
-  auto adopted =
-      channel::adopt_segments(g, std::move(packet.fds[0]), std::move(packet.fds[1]),
-                              channel.number, server_.environment().daemon_epoch);
+  auto adopted = channel::adopt_segments(g, std::move(packet.fds[0]), std::move(packet.fds[1]),
+                                         channel.number, server_.environment().daemon_epoch);
   channel.doorbell.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!adopted || !channel.doorbell.valid()) {
     const bool system = adopted.ok() || adopted.error().resources;
@@ -348,6 +355,7 @@ bool Session::on_resume(Packet& packet) {
   channel.link = link_;
   channels_.insert(channel.number);
   server_.environment().counters.add(DaemonCounter::channels_resumed);
+  server_.show_ring_bytes();
   server_.environment().counters.add(DaemonCounter::channels);
   spdlog::info("channel taken back channel={} principal={} pid={} profile={} head={} taken={}",
                channel.number, peer_.principal.name, peer_.pid, channel.profile,

@@ -20,7 +20,8 @@ namespace kfast::daemon::session {
 
 class Server;
 
-/// The part of a session that shards hold: it outlives the session by the channels that still drain. Any thread.
+/// The part of a session that shards hold: it outlives the session by the channels that still
+/// drain. Any thread.
 class SessionLink : public shard::ClientLink {
  public:
   SessionLink(Server& server, std::uint64_t session, ipc::Fd socket)
@@ -32,7 +33,8 @@ class SessionLink : public shard::ClientLink {
 
   /// The session socket, for the loop's thread; -1 after hang_up().
   [[nodiscard]] int socket() const { return socket_.get(); }
-  /// Binds a bell connection, and tells it so: it gets a byte at each wake-up. False: the session has too many that live.
+  /// Binds a bell connection, and tells it so: it gets a byte at each wake-up. False: the session
+  /// has too many that live.
   [[nodiscard]] bool add_bell(ipc::Fd bell);
   /// Closes the socket and the bells; wake() does nothing afterwards.
   void hang_up();

@@ -77,10 +77,10 @@ Submission KafkaSink::submit(void* topic_handle, const RecordView& record, std::
                              record.extension.header_count);
     while (walk.next()) {
       // With sizes, never as C strings: librdkafka copies exactly these bytes, once.
-      static_cast<void>(rd_kafka_header_add(
-          request.headers.get(), reinterpret_cast<const char*>(walk.name()),
-          static_cast<ssize_t>(walk.name_size()), walk.value(),
-          static_cast<ssize_t>(walk.value_size())));
+      static_cast<void>(rd_kafka_header_add(request.headers.get(),
+                                            reinterpret_cast<const char*>(walk.name()),
+                                            static_cast<ssize_t>(walk.name_size()), walk.value(),
+                                            static_cast<ssize_t>(walk.value_size())));
     }
     if (!walk.ok()) {
       return {Submission::Kind::malformed, {}, {}};
@@ -90,7 +90,7 @@ Submission KafkaSink::submit(void* topic_handle, const RecordView& record, std::
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
     return {};
   }
-  if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+  if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL || error == RD_KAFKA_RESP_ERR__FATAL) {
     return {Submission::Kind::later, {}, {}};
   }
   return {Submission::Kind::refused,

@@ -1,4 +1,5 @@
-// Where one channel's records go: the Kafka instance of its profile, past the rules of its principal.
+// Where one channel's records go: the Kafka instance of its profile, past the rules of its
+// principal.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,5 @@
-// Whether a shard that has looked at all its channels goes on, naps or sleeps. Pure arithmetic, no clock, no system call.
+// Whether a shard that has looked at all its channels goes on, naps or sleeps. Pure arithmetic, no
+// clock, no system call.
 #pragma once
 
 #include <cstdint>
@@ -7,18 +8,20 @@ namespace kfast::daemon::shard {
 
 enum class Rest : std::uint8_t { none, nap, sleep };
 
-/// Decides after each round. A nap costs the daemon a timer and saves workers a wake-up each; so it pays while records come
-/// at least about as often as naps end, and never where a profile wants no linger.
+/// Decides after each round. A nap costs the daemon a timer and saves workers a wake-up each; so it
+/// pays while records come at least about as often as naps end, and never where a profile wants no
+/// linger.
 class RestPolicy {
  public:
   struct Limits {
     std::uint32_t nap_us = 1000;  // 0: never nap
-    std::uint32_t spin_rounds = 50;  // empty rounds, of about a microsecond each, before sleep where napping is out
+    std::uint32_t spin_rounds =
+        50;  // empty rounds, of about a microsecond each, before sleep where napping is out
   };
   explicit RestPolicy(Limits limits) : limits_(limits) {}
 
-  /// `records` were taken in the round; `more` says that some could be taken at once; `may_nap` that every active channel's
-  /// profile lingers.
+  /// `records` were taken in the round; `more` says that some could be taken at once; `may_nap`
+  /// that every active channel's profile lingers.
   [[nodiscard]] Rest decide(std::uint64_t records, bool more, bool may_nap) {
     empty_rounds_ = records == 0 ? empty_rounds_ + 1 : 0;
     if (more) {
@@ -27,8 +30,8 @@ class RestPolicy {
     if (!may_nap || limits_.nap_us == 0) {
       return empty_rounds_ < limits_.spin_rounds ? Rest::none : Rest::sleep;
     }
-    // An average over about the last eight rounds, in 1/16 records. Bursts count for no more than 64 records, so that the
-    // shard stops napping within milliseconds after them.
+    // An average over about the last eight rounds, in 1/16 records. Bursts count for no more than
+    // 64 records, so that the shard stops napping within milliseconds after them.
     const std::uint64_t counted = records < 64 ? records : 64;
     average_ = average_ - average_ / 8 + counted * 2;
     return average_ >= kWorthNapping ? Rest::nap : Rest::sleep;

@@ -19,7 +19,8 @@ using telemetry::Activity;
 
 namespace {
 
-/// What librdkafka counts for a record's own fields, beside key, value and headers, against message.max.bytes (at least 1000).
+/// What librdkafka counts for a record's own fields, beside key, value and headers, against
+/// message.max.bytes (at least 1000).
 constexpr std::uint64_t kRecordOverhead = 36;
 
 }  // namespace
@@ -60,7 +61,9 @@ Result<std::unique_ptr<Shard>> Shard::create(std::uint32_t index, Environment en
   return self;
 }
 
-Shard::~Shard() { stop(); }
+Shard::~Shard() {
+  stop();
+}
 
 Result<bool> Shard::make_instances() {
   std::uint32_t number = 0;
@@ -73,7 +76,8 @@ Result<bool> Shard::make_instances() {
     Profile made;
     made.wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!made.wake.valid() ||
-        !watch(made.wake.get(), tag_of(EpollSource::kafka, static_cast<std::uint16_t>(number), 0))) {
+        !watch(made.wake.get(),
+               tag_of(EpollSource::kafka, static_cast<std::uint16_t>(number), 0))) {
       return Failure{std::string("cannot make an eventfd: ") + std::strerror(errno)};
     }
     auto instance = kafka::Instance::create(conf.take(), cluster.name, name, made.wake.get(),
@@ -90,7 +94,8 @@ Result<bool> Shard::make_instances() {
 
 bool Shard::watch(int fd, std::uint64_t tag) {
   epoll_event event{};
-  // Edge-triggered and never read: a client that holds the same eventfd cannot make us block, nor silence it.
+  // Edge-triggered and never read: a client that holds the same eventfd cannot make us block, nor
+  // silence it.
   event.events = EPOLLIN | EPOLLET;
   event.data.u64 = tag;
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
@@ -125,7 +130,7 @@ void Shard::retire_channel(std::uint32_t number, bool trust_ring) {
   post([this, number, trust_ring] { retire(number, trust_ring); });
 }
 
-void Shard::drain(std::chrono::milliseconds deadline, std::function<void(std::uint64_t)> done) {
+void Shard::drain(std::chrono::milliseconds deadline, std::function<void(Undelivered)> done) {
   const auto until = std::chrono::steady_clock::now() + deadline;
   post([this, until, done = std::move(done)]() mutable {
     for (std::size_t index = 0; index < slots_.size(); ++index) {
@@ -196,7 +201,9 @@ void Shard::adopt(NewChannel request) {
   slot.principal = std::move(request.principal);
   slot.leases = std::move(request.leases);
   const config::Limits limits = environment_.quota.limits(slot.principal);
-  slot.rate = policy::RateLimit(limits.records_per_second, limits.bytes_per_second);
+  slot.rate =
+      &rates_.try_emplace(slot.principal.uid, limits.records_per_second, limits.bytes_per_second)
+           .first->second;
   slot.inode = request.segments.c2d_inode;
   slot.doorbell = std::move(request.doorbell);
   slot.stats = environment_.stats.channel_block(std::to_string(request.number), request.pid,

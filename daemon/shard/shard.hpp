@@ -45,12 +45,20 @@ struct NewChannel {
   std::shared_ptr<ClientLink> link;
 };
 
+/// Records without an outcome when a drain ended.
+struct Undelivered {
+  std::uint64_t kept = 0;     // in the rings of workers that live
+  std::uint64_t lost = 0;     // of workers that are gone
+  std::string lost_channels;  // their numbers, for the log
+};
+
 /// What a profile means for the channels that use it.
 struct ProfileInfo {
   std::uint64_t max_record_bytes = 0;
 };
 
-/// Lifecycle: create(), start(), any posts, drain(), stop(). Public functions may be called by any thread.
+/// Lifecycle: create(), start(), any posts, drain(), stop(). Public functions may be called by any
+/// thread.
 class Shard : private kafka::EventHandler {
  public:
   struct Environment {
@@ -69,13 +77,14 @@ class Shard : private kafka::EventHandler {
   void start();
 
   void add_channel(NewChannel channel);
-  /// The worker is gone, or has closed the channel: takes what was committed, reports to nobody, then frees it.
-  /// `trust_ring` is false after a violation: then nothing further is taken.
+  /// The worker is gone, or has closed the channel: takes what was committed, reports to nobody,
+  /// then frees it. `trust_ring` is false after a violation: then nothing further is taken.
   void retire_channel(std::uint32_t number, bool trust_ring);
 
-  /// Stops taking new records; what was committed until now is taken and flushed. `done` is called on the shard's thread when
-  /// nothing is in flight or `deadline` has passed; the rest stays in its ring.
-  void drain(std::chrono::milliseconds deadline, std::function<void(std::uint64_t left)> done);
+  /// Stops taking new records; what was committed until now is taken and flushed. `done` is called
+  /// on the shard's thread when nothing is in flight or `deadline` has passed; the rest stays in
+  /// its ring.
+  void drain(std::chrono::milliseconds deadline, std::function<void(Undelivered)> done);
 
   /// Ends the thread. Records without an outcome stay in their rings.
   void stop();
@@ -93,7 +102,7 @@ class Shard : private kafka::EventHandler {
     std::shared_ptr<ClientLink> link;
     policy::Principal principal;
     std::vector<policy::Lease> leases;
-    policy::RateLimit rate{0, 0};
+    policy::RateLimit* rate = nullptr;  // of the principal, shared by its channels here
     telemetry::ChannelBlock stats;
     ipc::Fd doorbell;
     std::uint64_t inode = 0;
@@ -107,8 +116,8 @@ class Shard : private kafka::EventHandler {
   };
   struct Profile {
     std::unique_ptr<kafka::Instance> instance;
-    ipc::Fd wake;  // librdkafka writes it
-    bool ready = false;
+    ipc::Fd wake;       // librdkafka writes it
+    bool ready = true;  // at first, too: what came before `wake` was watched has not written it
   };
 
   explicit Shard(std::uint32_t index, Environment environment);
@@ -122,6 +131,7 @@ class Shard : private kafka::EventHandler {
   void retire(std::uint32_t number, bool trust_ring);
   std::uint64_t take_round(bool& more, bool& may_nap);
   std::uint64_t take_from(std::uint16_t index, bool& more);
+  void hold_back(Slot& slot, std::uint64_t until_ns);
   void serve_kafka();
   void on_delivery(const kafka::DeliveryReport& report) override;
   void touch(std::uint16_t index);
@@ -151,12 +161,13 @@ class Shard : private kafka::EventHandler {
   std::vector<std::uint16_t> active_;
   std::vector<std::uint16_t> touched_;
   std::map<std::uint32_t, std::uint16_t> by_number_;
+  std::map<uid_t, policy::RateLimit> rates_;
   std::uint64_t throttled_until_ns_ = 0;  // 0: nobody
   bool stopping_ = false;
 
   struct Drain {
     std::chrono::steady_clock::time_point deadline;
-    std::function<void(std::uint64_t)> done;
+    std::function<void(Undelivered)> done;
   };
   std::optional<Drain> drain_;
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <ctime>
 
 #include "shard/epoll_tag.hpp"
@@ -23,6 +25,9 @@ constexpr std::uint32_t kRecordsPerTurn = 512;
 constexpr int kEventsPerRound = 64;
 /// A channel is left alone after this many rounds without a record.
 constexpr std::uint32_t kEmptyRoundsToPark = 16;
+
+/// How long a channel waits whose record librdkafka would not take.
+constexpr std::uint64_t kLaterNs = 10'000'000;
 
 std::uint64_t now_ns(clockid_t clock) {
   timespec t{};
@@ -48,7 +53,8 @@ void Shard::run() {
     }
   }
   drain_.reset();
-  // What is still in flight stays in its ring; librdkafka must give its copies back before it can be destroyed.
+  // What is still in flight stays in its ring; librdkafka must give its copies back before it can
+  // be destroyed.
   for (auto& [name, profile] : profiles_) {
     profile.instance->purge();
     profile.instance->serve(*this, 1 << 20);
@@ -72,7 +78,8 @@ std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
                       (slot.empty_rounds >= kEmptyRoundsToPark && slot.channel->park());
     if (idle) {
       slot.active = false;
-      active_[i] = active_.back();  // order does not matter: every active channel has its turn each round
+      active_[i] =
+          active_.back();  // order does not matter: every active channel has its turn each round
       active_.pop_back();
     } else {
       ++i;
@@ -84,29 +91,38 @@ std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
 std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
   Slot& slot = slots_[index];
   std::uint32_t at_most = kRecordsPerTurn;
-  const policy::RateLimit::Budget budget = slot.rate.budget(now_ns(CLOCK_MONOTONIC_COARSE));
-  slot.throttled = budget.again_ns != 0;
-  if (slot.throttled) {
-    throttled_until_ns_ = throttled_until_ns_ == 0 ? budget.again_ns
-                                                   : std::min(throttled_until_ns_, budget.again_ns);
+  const policy::RateLimit::Budget budget = slot.rate->budget(now_ns(CLOCK_MONOTONIC_COARSE));
+  slot.throttled = false;
+  if (budget.again_ns != 0) {
+    hold_back(slot, budget.again_ns);
     return 0;
   }
   at_most = static_cast<std::uint32_t>(std::min<std::uint64_t>(at_most, budget.records));
   const auto now_ms = static_cast<std::int64_t>(now_ns(CLOCK_REALTIME_COARSE) / 1'000'000U);
-  const channel::TakeResult taken = slot.channel->take(
-      *slot.sink, opaque_base(index, slot.generation), at_most, now_ms);
+  const channel::TakeResult taken =
+      slot.channel->take(*slot.sink, opaque_base(index, slot.generation), at_most, now_ms);
   if (taken.bytes != 0) {
-    slot.rate.spend(taken.records, taken.bytes);
+    slot.rate->spend(taken.records, taken.bytes);
     stats_.add(ShardCounter::taken_messages, taken.records);
     stats_.add(ShardCounter::taken_bytes, taken.bytes);
     slot.stats.add(ChannelCounter::taken_messages, taken.records);
     touch(index);
   }
+  if (taken.later) {
+    hold_back(slot, now_ns(CLOCK_MONOTONIC_COARSE) + kLaterNs);
+  }
   if (taken.violation != nullptr) {
     end_violator(index, taken.violation);
+    touch(index);  // its worker may be gone already: then nobody else would find it drained
   }
   more = more || taken.more;
   return taken.records;
+}
+
+void Shard::hold_back(Slot& slot, std::uint64_t until_ns) {
+  slot.throttled = true;
+  throttled_until_ns_ =
+      throttled_until_ns_ == 0 ? until_ns : std::min(throttled_until_ns_, until_ns);
 }
 
 void Shard::touch(std::uint16_t index) {
@@ -147,7 +163,8 @@ void Shard::finish_touched() {
     Slot& slot = slots_[index];
     slot.touched = false;
     if (!slot.channel->finish_round()) {
-      end_violator(index, "no room for a report: more records in flight than the report ring has room for");
+      end_violator(
+          index, "no room for a report: more records in flight than the report ring has room for");
       static_cast<void>(slot.channel->finish_round());
     }
     channel::ProducerChannel& c = *slot.channel;
@@ -194,8 +211,7 @@ void Shard::rest(Rest choice) {
     return;
   }
   const bool nap = choice == Rest::nap && !active_.empty();
-  const std::int64_t timeout =
-      nap ? std::int64_t{policy_.nap_us()} * 1000 : next_deadline_ns();
+  const std::int64_t timeout = nap ? std::int64_t{policy_.nap_us()} * 1000 : next_deadline_ns();
   const auto state = nap ? ipc::ShardState::napping : ipc::ShardState::asleep;
   if (!rest_.rest(state, [this] { return anything_published(); })) {
     wait(0);
@@ -236,6 +252,12 @@ void Shard::wait(std::int64_t timeout_ns) {
   timeout.tv_nsec = timeout_ns < 0 ? 0 : static_cast<long>(timeout_ns % 1'000'000'000);
   const int count = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()),
                                    timeout_ns < 0 ? nullptr : &timeout, nullptr);
+  if (count < 0 && errno != EINTR) {
+    // Linux 5.11 has the call, and these arguments are right: going on would be a loop that serves
+    // nobody.
+    spdlog::critical("epoll_pwait2: {}; kfastd needs Linux 5.11 or newer", std::strerror(errno));
+    std::abort();
+  }
   for (int i = 0; i < count; ++i) {
     const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
     switch (source_of(tag)) {
@@ -260,18 +282,23 @@ void Shard::check_drain() {
   if (!drain_) {
     return;
   }
-  std::uint64_t left = 0;
+  Undelivered left;
   bool taking = false;
   for (const Slot& slot : slots_) {
-    if (slot.channel) {
-      left += slot.channel->in_flight();
-      taking = taking || !slot.channel->finished_taking();
+    if (!slot.channel) {
+      continue;
+    }
+    taking = taking || !slot.channel->finished_taking();
+    (slot.retired ? left.lost : left.kept) += slot.channel->in_flight();
+    if (slot.retired && !slot.channel->drained()) {
+      left.lost_channels += " " + std::to_string(slot.channel->number());
     }
   }
-  if ((left == 0 && !taking) || std::chrono::steady_clock::now() >= drain_->deadline) {
+  if ((left.kept + left.lost == 0 && !taking) ||
+      std::chrono::steady_clock::now() >= drain_->deadline) {
     auto done = std::move(drain_->done);
     drain_.reset();
-    done(left);
+    done(std::move(left));
     return;
   }
   for (auto& [name, profile] : profiles_) {

@@ -11,8 +11,8 @@
 
 namespace kfast::daemon::shard {
 
-/// Used by one shard's thread. Blocks are never freed, so totals stay with their names; the segment bounds how many there are
-/// and counts the rest together.
+/// Used by one shard's thread. Blocks are never freed, so totals stay with their names; the segment
+/// bounds how many there are and counts the rest together.
 class TopicStats {
  public:
   explicit TopicStats(telemetry::StatsSegment& segment) : segment_(segment) {}

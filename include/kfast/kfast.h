@@ -1,23 +1,22 @@
 /*
  * kfast: Kafka next to a worker, without Kafka inside it.
  *
- * A worker opens a producer, writes records into memory that it shares with kfastd, and goes on. Nothing here starts a thread,
- * opens a broker connection, installs a signal handler or writes to stderr; kfast_send makes no allocation and, but for a
- * wake-up of an idle daemon, no system call.
+ * A worker opens a producer, writes records into memory that it shares with kfastd, and goes on.
+ * Nothing here starts a thread, opens a broker connection, installs a signal handler or writes to
+ * stderr; kfast_send makes no allocation and, but for a wake-up of an idle daemon, no system call.
  *
  *   kfast_producer_t *producer;
  *   char why[256];
- *   if (kfast_producer_open(NULL, &producer, why, sizeof why) != 0) { fprintf(stderr, "%s\n", why); return 1; }
- *   int32_t orders = kfast_topic(producer, "orders");
- *   int64_t position = kfast_send(producer, orders, "key", 3, "value", 5);
- *   if (position < 0) { fprintf(stderr, "%s\n", kfast_strerror((int)position)); }
- *   kfast_flush(producer, 5000);
- *   kfast_producer_close(producer);
+ *   if (kfast_producer_open(NULL, &producer, why, sizeof why) != 0) { fprintf(stderr, "%s\n", why);
+ * return 1; } int32_t orders = kfast_topic(producer, "orders"); int64_t position =
+ * kfast_send(producer, orders, "key", 3, "value", 5); if (position < 0) { fprintf(stderr, "%s\n",
+ * kfast_strerror((int)position)); } kfast_flush(producer, 5000); kfast_producer_close(producer);
  *
- * Threads: a handle belongs to one thread at a time; a second thread opens its own. After fork() the child's handles answer
- * KFAST_ERR_FORKED and only kfast_producer_close may be used on them; the parent's go on.
- * Errors: functions that can fail return a negative code; kfast_strerror explains it, and kfast_last_error says what was
- * wrong this time. The ABI only grows: no function or struct here ever changes its meaning or size.
+ * Threads: a handle belongs to one thread at a time; a second thread opens its own. After fork()
+ * the child's handles answer KFAST_ERR_FORKED and only kfast_producer_close may be used on them;
+ * the parent's go on. Errors: functions that can fail return a negative code; kfast_strerror
+ * explains it, and kfast_last_error says what was wrong this time. The ABI only grows: no function
+ * or struct here ever changes its meaning or size.
  */
 #ifndef KFAST_KFAST_H
 #define KFAST_KFAST_H
@@ -41,109 +40,119 @@ extern "C" {
 /** Error codes. Values never change. */
 enum kfast_error {
   KFAST_OK = 0,
-  KFAST_ERR_INVALID = -1,           /**< an argument is wrong: kfast_last_error says which */
-  KFAST_ERR_QUEUE_FULL = -2,        /**< the ring, or this topic's share of it, is full: the record was not accepted */
-  KFAST_ERR_TOO_LARGE = -3,         /**< the record can never fit: raise ring.bytes or message.max.bytes */
-  KFAST_ERR_TIMED_OUT = -4,         /**< the time given has passed; records stay where they are */
-  KFAST_ERR_FORKED = -5,            /**< this handle belongs to the parent process: open one in the child */
-  KFAST_ERR_NO_DAEMON = -6,         /**< nobody answers on the socket */
-  KFAST_ERR_PERMISSION = -7,        /**< the socket may not be opened, or no [[allow]] rule covers this user */
-  KFAST_ERR_UNKNOWN_PROFILE = -8,   /**< kfastd.toml has no such profile */
-  KFAST_ERR_UNKNOWN_OPTION = -9,    /**< no option has this name */
-  KFAST_ERR_TOPIC_NAME = -10,       /**< not a legal topic name: 1 to 249 of [a-zA-Z0-9._-], not "." or ".." */
-  KFAST_ERR_TOPIC_NOT_ALLOWED = -11,/**< no [[allow]] rule lets this user produce to the topic */
-  KFAST_ERR_TOO_MANY_TOPICS = -12,  /**< the channel's topic table, or the user's limit, is full */
-  KFAST_ERR_TOO_MANY_HEADERS = -13, /**< more than 1024 headers, or a name of more than 32767 bytes */
-  KFAST_ERR_LIMIT = -14,            /**< a limit of kfastd.toml or of the system is reached */
-  KFAST_ERR_VERSION = -15,          /**< this library and kfastd have no protocol version in common */
-  KFAST_ERR_PROTOCOL = -16,         /**< what answered is not kfastd, or it ended the session */
-  KFAST_ERR_NO_MEMORY = -17,        /**< no memory or file descriptor left in this process */
-  KFAST_ERR_CLOSED = -18            /**< kfastd ended this channel for good: kfast_last_error says why */
+  KFAST_ERR_INVALID = -1,    /**< an argument is wrong: kfast_last_error says which */
+  KFAST_ERR_QUEUE_FULL = -2, /**< the ring, or the topic's share of it, is full: not accepted */
+  KFAST_ERR_TOO_LARGE = -3,  /**< can never fit: raise ring.bytes or message.max.bytes */
+  KFAST_ERR_TIMED_OUT = -4,  /**< the time given has passed; records stay where they are */
+  KFAST_ERR_FORKED = -5,     /**< the handle is the parent process's: open one in the child */
+  KFAST_ERR_NO_DAEMON = -6,  /**< nobody answers on the socket */
+  KFAST_ERR_PERMISSION = -7, /**< the socket is shut to this user, or no [[allow]] covers it */
+  KFAST_ERR_UNKNOWN_PROFILE = -8,    /**< kfastd.toml has no such profile */
+  KFAST_ERR_UNKNOWN_OPTION = -9,     /**< no option has this name */
+  KFAST_ERR_TOPIC_NAME = -10,        /**< not 1 to 249 of [a-zA-Z0-9._-], or "." or ".." */
+  KFAST_ERR_TOPIC_NOT_ALLOWED = -11, /**< no [[allow]] lets this user produce to the topic */
+  KFAST_ERR_TOO_MANY_TOPICS = -12,   /**< the channel's table, or the user's limit, is full */
+  KFAST_ERR_TOO_MANY_HEADERS = -13,  /**< more than 1024, or a name of more than 32767 bytes */
+  KFAST_ERR_LIMIT = -14,             /**< a limit of kfastd.toml or of the system is reached */
+  KFAST_ERR_VERSION = -15,           /**< libkfast and kfastd have no protocol version in common */
+  KFAST_ERR_PROTOCOL = -16,          /**< what answered is not kfastd, or it ended the session */
+  KFAST_ERR_NO_MEMORY = -17,         /**< no memory or descriptor left in this process */
+  KFAST_ERR_CLOSED = -18             /**< kfastd ended the channel for good: see kfast_last_error */
 };
 
 /** A sentence for a code. Static storage; never NULL. Any thread. */
-KFAST_API const char *kfast_strerror(int code);
+KFAST_API const char* kfast_strerror(int code);
 
-/** Kafka's name of a report's error code, such as "UNKNOWN_TOPIC_OR_PART". Static storage; never NULL. Any thread. */
-KFAST_API const char *kfast_kafka_error(int error);
+/** Kafka's name of a report's error code, such as "UNKNOWN_TOPIC_OR_PART". Static storage; never
+ * NULL. Any thread. */
+KFAST_API const char* kfast_kafka_error(int error);
 
 /** The library's version, "major.minor.patch". Static storage. */
-KFAST_API const char *kfast_version(void);
+KFAST_API const char* kfast_version(void);
 
-/* ---- options ------------------------------------------------------------------------------------------------------- */
+/* ---- options
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 /** A set of options. Not thread-safe. */
 typedef struct kfast_options kfast_options_t;
 
 /** New options, all at their defaults; NULL when out of memory. Free with kfast_options_free. */
-KFAST_API kfast_options_t *kfast_options_new(void);
+KFAST_API kfast_options_t* kfast_options_new(void);
 
 /** Frees options. NULL is allowed. Producers opened with them are not affected. */
-KFAST_API void kfast_options_free(kfast_options_t *options);
+KFAST_API void kfast_options_free(kfast_options_t* options);
 
 /**
  * Sets an option by name. Sizes take a suffix: k, m or g (powers of 1024).
  *
- *   profile          name of a profile of kfastd.toml                                      ["default"]
- *   socket.dir       directory of kfastd's sockets                [$KFAST_SOCKET_DIR, else "/run/kfast"]
- *   ring.bytes       the record ring, a power of two, 4k to 1g                                   ["4m"]
- *   report.bytes     the report ring, a power of two, 4k to 1g                    [a quarter of ring.bytes]
- *   topics           how many topics the channel can name, 1 to 32768                            [1024]
- *   reports          which reports to deliver: all, errors or none                              ["all"]
- *   program          what the worker calls itself in kfastd's logs              [the process's own name]
- *   connect.timeout.ms  how long kfast_producer_open waits for kfastd's answers                  [5000]
+ *   profile          name of a profile of kfastd.toml ["default"] socket.dir       directory of
+ * kfastd's sockets                [$KFAST_SOCKET_DIR, else "/run/kfast"] ring.bytes       the
+ * record ring, a power of two, 4k to 1g                                   ["4m"] report.bytes the
+ * report ring, a power of two, 4k to 1g                    [a quarter of ring.bytes] topics how
+ * many topics the channel can name, 1 to 32768                            [1024] reports which
+ * reports to deliver: all, errors or none                              ["all"] program what the
+ * worker calls itself in kfastd's logs              [the process's own name] connect.timeout.ms how
+ * long kfast_producer_open waits for kfastd's answers                  [5000]
  *
- * Returns 0, KFAST_ERR_UNKNOWN_OPTION (the text names the nearest) or KFAST_ERR_INVALID. `errstr` may be NULL; else it gets
- * a sentence, cut to `errstr_size` bytes, NUL included.
+ * Returns 0, KFAST_ERR_UNKNOWN_OPTION (the text names the nearest) or KFAST_ERR_INVALID. `errstr`
+ * may be NULL; else it gets a sentence, cut to `errstr_size` bytes, NUL included.
  */
-KFAST_API int kfast_options_set(kfast_options_t *options, const char *name, const char *value, char *errstr,
-                                size_t errstr_size);
+KFAST_API int kfast_options_set(kfast_options_t* options, const char* name, const char* value,
+                                char* errstr, size_t errstr_size);
 
-/* ---- producer ------------------------------------------------------------------------------------------------------ */
+/* ---- producer
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /** A producer: one channel to kfastd. One thread at a time. */
 typedef struct kfast_producer kfast_producer_t;
 
 /**
- * Opens a producer. `options` may be NULL (defaults) and is not kept. Blocks for the handshake with kfastd, at most
- * connect.timeout.ms. On success stores the handle and returns 0; else stores NULL, writes a sentence with cause and cure into
- * `errstr` (may be NULL) and returns KFAST_ERR_NO_DAEMON, _PERMISSION, _UNKNOWN_PROFILE, _LIMIT, _VERSION, _PROTOCOL,
- * _TIMED_OUT, _NO_MEMORY or, when KFAST_SOCKET_DIR is too long, _INVALID.
+ * Opens a producer. `options` may be NULL (defaults) and is not kept. Blocks for the handshake with
+ * kfastd, at most connect.timeout.ms. On success stores the handle and returns 0; else stores NULL,
+ * writes a sentence with cause and cure into `errstr` (may be NULL) and returns
+ * KFAST_ERR_NO_DAEMON, _PERMISSION, _UNKNOWN_PROFILE, _LIMIT, _VERSION, _PROTOCOL, _TIMED_OUT,
+ * _NO_MEMORY or, when KFAST_SOCKET_DIR is too long, _INVALID.
  */
-KFAST_API int kfast_producer_open(const kfast_options_t *options, kfast_producer_t **producer, char *errstr,
-                                  size_t errstr_size);
+KFAST_API int kfast_producer_open(const kfast_options_t* options, kfast_producer_t** producer,
+                                  char* errstr, size_t errstr_size);
 
 /**
- * Closes a producer and frees it. Never blocks: what was sent and has no outcome yet is still delivered by kfastd, but its
- * report can no longer be read; kfast_flush first to know. NULL is allowed. In a forked child it only frees memory.
+ * Closes a producer and frees it. Never blocks: what was sent and has no outcome yet is still
+ * delivered by kfastd, but its report can no longer be read; kfast_flush first to know. NULL is
+ * allowed. In a forked child it only frees memory.
  */
-KFAST_API void kfast_producer_close(kfast_producer_t *producer);
+KFAST_API void kfast_producer_close(kfast_producer_t* producer);
 
 /**
- * The number of a topic for kfast_send, 0 or more; asking again gives the same number. `name` is a C string and is copied.
- * No round trip: whether the topic is allowed and exists shows later, in kfast_send's answer or in a report.
- * Errors: KFAST_ERR_TOPIC_NAME, KFAST_ERR_TOO_MANY_TOPICS, KFAST_ERR_FORKED.
+ * The number of a topic for kfast_send, 0 or more; asking again gives the same number. `name` is a
+ * C string and is copied. No round trip: whether the topic is allowed and exists shows later, in
+ * kfast_send's answer or in a report. Errors: KFAST_ERR_TOPIC_NAME, KFAST_ERR_TOO_MANY_TOPICS,
+ * KFAST_ERR_FORKED.
  */
-KFAST_API int32_t kfast_topic(kfast_producer_t *producer, const char *name);
+KFAST_API int32_t kfast_topic(kfast_producer_t* producer, const char* name);
 
 /** The name of a topic number, or NULL. Valid until the producer is closed. */
-KFAST_API const char *kfast_topic_name(const kfast_producer_t *producer, int32_t topic);
+KFAST_API const char* kfast_topic_name(const kfast_producer_t* producer, int32_t topic);
 
 /**
- * Sends a record: copies it into the ring and returns its position, 0 or more, which identifies it in its report. The record's
- * timestamp is now. `key` NULL: null key; `value` NULL: null value (a tombstone); an empty one has a non-NULL pointer and size 0.
- * Never blocks. Errors: KFAST_ERR_QUEUE_FULL (nothing was accepted: try later, or use kfast_send_record with a time-out),
+ * Sends a record: copies it into the ring and returns its position, 0 or more, which identifies it
+ * in its report. The record's timestamp is now. `key` NULL: null key; `value` NULL: null value (a
+ * tombstone); an empty one has a non-NULL pointer and size 0. Never blocks. Errors:
+ * KFAST_ERR_QUEUE_FULL (nothing was accepted: try later, or use kfast_send_record with a time-out),
  * _TOO_LARGE, _INVALID, _TOPIC_NOT_ALLOWED, _TOO_MANY_TOPICS, _FORKED, _CLOSED.
- * Once a position was returned, the record is delivered or reported, whoever is killed (see the promises in the README).
+ * Once a position was returned, the record is delivered or reported, whoever is killed (see the
+ * promises in the README).
  */
-KFAST_API int64_t kfast_send(kfast_producer_t *producer, int32_t topic, const void *key, size_t key_size, const void *value,
-                             size_t value_size);
+KFAST_API int64_t kfast_send(kfast_producer_t* producer, int32_t topic, const void* key,
+                             size_t key_size, const void* value, size_t value_size);
 
 /** One record header. `value` NULL: a null value. Read during the call only. */
 typedef struct kfast_header {
-  const char *name;
+  const char* name;
   size_t name_size; /**< bytes, 0 to 32767 */
-  const void *value;
+  const void* value;
   size_t value_size;
 } kfast_header_t;
 
@@ -151,58 +160,67 @@ typedef struct kfast_header {
 #define KFAST_NOW (-1)
 
 /**
- * Sends a record with everything. `partition`: a number, or KFAST_ANY_PARTITION (by the profile's partitioner).
- * `timestamp_ms`: milliseconds since 1970, or KFAST_NOW. `headers` may be NULL when `header_count` is 0.
- * `timeout_ms`: how long to wait for room when the ring is full: 0 never (KFAST_ERR_QUEUE_FULL), negative for ever, else
- * KFAST_ERR_TIMED_OUT after it. Errors as kfast_send, and KFAST_ERR_TOO_MANY_HEADERS.
+ * Sends a record with everything. `partition`: a number, or KFAST_ANY_PARTITION (by the profile's
+ * partitioner). `timestamp_ms`: milliseconds since 1970, 1 or more (librdkafka cannot send 0) and
+ * at most an hour ahead, or KFAST_NOW. `headers` may be NULL when `header_count` is 0.
+ * `timeout_ms`: how long to wait for room when the ring is full: 0 never (KFAST_ERR_QUEUE_FULL),
+ * negative for ever, else KFAST_ERR_TIMED_OUT after it. Errors as kfast_send, and
+ * KFAST_ERR_TOO_MANY_HEADERS.
  */
-KFAST_API int64_t kfast_send_record(kfast_producer_t *producer, int32_t topic, int32_t partition, int64_t timestamp_ms,
-                                    const void *key, size_t key_size, const void *value, size_t value_size,
-                                    const kfast_header_t *headers, size_t header_count, int timeout_ms);
+KFAST_API int64_t kfast_send_record(kfast_producer_t* producer, int32_t topic, int32_t partition,
+                                    int64_t timestamp_ms, const void* key, size_t key_size,
+                                    const void* value, size_t value_size,
+                                    const kfast_header_t* headers, size_t header_count,
+                                    int timeout_ms);
 
 /** What became of a record. */
 enum kfast_outcome {
-  KFAST_DELIVERED = 1, /**< in Kafka, at `partition` and `offset` (-1: known only to have been delivered, before a restart) */
+  KFAST_DELIVERED = 1, /**< in Kafka, at `partition` and `offset` (-1: known only to have been
+                          delivered, before a restart) */
   KFAST_FAILED = 2,    /**< not in Kafka and never will be; `error` says why */
   KFAST_UNKNOWN = 3    /**< may be in Kafka: the delivery timeout passed while a request was out */
 };
 
 /** A delivery report. 32 bytes for ever. */
 typedef struct kfast_report {
-  int64_t position; /**< as returned by kfast_send */
-  int64_t offset;   /**< in the partition; -1 when not delivered or not known */
-  int32_t topic;    /**< as returned by kfast_topic */
-  int32_t partition;/**< -1 when not known */
-  int32_t outcome;  /**< enum kfast_outcome */
-  int32_t error;    /**< 0, or librdkafka's error code: kfast_kafka_error names it */
+  int64_t position;  /**< as returned by kfast_send */
+  int64_t offset;    /**< in the partition; -1 when not delivered or not known */
+  int32_t topic;     /**< as returned by kfast_topic */
+  int32_t partition; /**< -1 when not known */
+  int32_t outcome;   /**< enum kfast_outcome */
+  int32_t error;     /**< 0, or librdkafka's error code: kfast_kafka_error names it */
 } kfast_report_t;
 
 /**
- * Reads up to `max` reports, oldest first, into `reports`. Never blocks. Returns how many, 0 when there are none now; then
- * kfast_fd becomes readable when there are. Reports that are not read use up the report ring, and when it is full sends answer
- * KFAST_ERR_QUEUE_FULL: a worker that asks for reports must read them.
- * Errors: KFAST_ERR_INVALID, KFAST_ERR_FORKED; KFAST_ERR_CLOSED when everything is read and kfastd ended the channel.
+ * Reads up to `max` reports, oldest first, into `reports`. Never blocks. Returns how many, 0 when
+ * there are none now; then kfast_fd becomes readable when there are. Reports that are not read use
+ * up the report ring, and when it is full sends answer KFAST_ERR_QUEUE_FULL: a worker that asks for
+ * reports must read them. Errors: KFAST_ERR_INVALID, KFAST_ERR_FORKED; KFAST_ERR_CLOSED when
+ * everything is read and kfastd ended the channel.
  */
-KFAST_API int kfast_reports(kfast_producer_t *producer, kfast_report_t *reports, size_t max);
+KFAST_API int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports, size_t max);
 
 /**
- * Waits until every record sent so far has its outcome (its report is then there to be read). `timeout_ms` negative: for
- * ever. Returns 0, KFAST_ERR_TIMED_OUT (the records stay in the ring and are still delivered; without kfastd this says so in
- * kfast_last_error), KFAST_ERR_FORKED or KFAST_ERR_CLOSED.
+ * Waits until every record sent so far has its outcome (its report is then there to be read).
+ * `timeout_ms` negative: for ever. Returns 0, KFAST_ERR_TIMED_OUT (the records stay in the ring and
+ * are still delivered; without kfastd this says so in kfast_last_error), KFAST_ERR_FORKED or
+ * KFAST_ERR_CLOSED.
  */
-KFAST_API int kfast_flush(kfast_producer_t *producer, int timeout_ms);
+KFAST_API int kfast_flush(kfast_producer_t* producer, int timeout_ms);
 
 /** How many bytes of the ring hold records without an outcome, 0 to ring.bytes. */
-KFAST_API uint64_t kfast_used_bytes(kfast_producer_t *producer);
+KFAST_API uint64_t kfast_used_bytes(kfast_producer_t* producer);
 
 /**
- * A file descriptor for poll, epoll or select that never changes: readable when kfast_reports should be called (there may be
- * reports, or the connection wants attention). Owned by the producer: do not read, write or close it.
+ * A file descriptor for poll, epoll or select that never changes: readable when kfast_reports
+ * should be called (there may be reports, or the connection wants attention). Owned by the
+ * producer: do not read, write or close it.
  */
-KFAST_API int kfast_fd(const kfast_producer_t *producer);
+KFAST_API int kfast_fd(const kfast_producer_t* producer);
 
-/** What the last failed call on this producer was about: a sentence. Valid until the next call on the producer. Never NULL. */
-KFAST_API const char *kfast_last_error(const kfast_producer_t *producer);
+/** What the last failed call on this producer was about: a sentence. Valid until the next call on
+ * the producer. Never NULL. */
+KFAST_API const char* kfast_last_error(const kfast_producer_t* producer);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-// The atomic operations that the rings and the doorbell use, behind one policy, so that the very same code runs on shared
-// memory and under a model checker.
+// The atomic operations that the rings and the doorbell use, behind one policy, so that the very
+// same code runs on shared memory and under a model checker.
 #pragma once
 
 #include <atomic>
@@ -7,7 +7,8 @@
 
 namespace kfast::ipc {
 
-/// The policy for real memory: plain std::atomic words, which are lock-free and address-free on every supported target.
+/// The policy for real memory: plain std::atomic words, which are lock-free and address-free on
+/// every supported target.
 struct HostAtomics {
   using U32 = std::atomic<std::uint32_t>;
   using U64 = std::atomic<std::uint64_t>;
@@ -28,8 +29,9 @@ struct HostAtomics {
   static void store_release(std::atomic<T>& word, T value) noexcept {
     word.store(value, std::memory_order_release);
   }
-  /// A full fence (store-load). ThreadSanitizer does not model fences, so there a read-modify-write of a word of the
-  /// process stands in for it; between processes the real instruction is always used.
+  /// A full fence (store-load). ThreadSanitizer does not model fences, so there a read-modify-write
+  /// of a word of the process stands in for it; between processes the real instruction is always
+  /// used.
   static void fence_seq_cst() noexcept {
 #if defined(__SANITIZE_THREAD__)
     static std::atomic<std::uint32_t> everybody{0};

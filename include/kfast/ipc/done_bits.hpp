@@ -1,9 +1,11 @@
-// The bitmap that says which records between head and tail have their outcome: it survives the daemon.
+// The bitmap that says which records between head and tail have their outcome: it survives the
+// daemon.
 //
-// One bit per kFrameAlign bytes of ring. What "done" looks like alternates with each lap of the ring: 1 in even laps, 0 in odd
-// ones. A done frame gives all its bits the value of its lap, so when the head has passed a region every bit in it already
-// says "not done" to the next lap. Nothing is ever cleared, and so there is no instant at which a crash could lose an outcome
-// or invent one.
+// One bit per kFrameAlign bytes of ring. What "done" looks like alternates with each lap of the
+// ring: 1 in even laps, 0 in odd ones. A done frame gives all its bits the value of its lap, so
+// when the head has passed a region every bit in it already says "not done" to the next lap.
+// Nothing is ever cleared, and so there is no instant at which a crash could lose an outcome or
+// invent one.
 #pragma once
 
 #include <atomic>
@@ -19,8 +21,9 @@ namespace kfast::ipc {
   return ((position / ring_bytes) & 1U) == 0;
 }
 
-/// One writer (the daemon's shard thread) marks; readers look at a bitmap whose writer is gone. Bytes are atomics only so that
-/// the compiler stores them whole; the order against report and head comes from the release stores of those.
+/// One writer (the daemon's shard thread) marks; readers look at a bitmap whose writer is gone.
+/// Bytes are atomics only so that the compiler stores them whole; the order against report and head
+/// comes from the release stores of those.
 class DoneBits {
  public:
   DoneBits() = default;
@@ -28,7 +31,8 @@ class DoneBits {
   DoneBits(std::atomic<std::uint8_t>* bits, std::uint64_t ring_bytes) noexcept
       : bits_(bits), ring_bytes_(ring_bytes) {}
 
-  /// Sets up for a channel whose first frame will be at `position`: everything there and later is not done.
+  /// Sets up for a channel whose first frame will be at `position`: everything there and later is
+  /// not done.
   void start_at(std::uint64_t position) noexcept {
     const std::uint64_t first = bit_of(position);
     const bool done = done_value(position, ring_bytes_);
@@ -81,6 +85,7 @@ class DoneBits {
   std::atomic<std::uint8_t>* bits_ = nullptr;
   std::uint64_t ring_bytes_ = 0;
 };
-static_assert(std::atomic<std::uint8_t>::is_always_lock_free && sizeof(std::atomic<std::uint8_t>) == 1);
+static_assert(std::atomic<std::uint8_t>::is_always_lock_free &&
+              sizeof(std::atomic<std::uint8_t>) == 1);
 
 }  // namespace kfast::ipc

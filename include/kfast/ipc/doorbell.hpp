@@ -1,8 +1,10 @@
-// When a writer must make a system call to wake the reader, and how the reader goes to rest without missing a frame.
+// When a writer must make a system call to wake the reader, and how the reader goes to rest without
+// missing a frame.
 //
-// Both sides do the same three steps: publish, full fence, look at the other side's word. Whoever comes second sees the
-// other's store, so either the writer rings or the reader sees the frame. Without the fences a wake-up is lost about once in
-// ten thousand rounds. Words carry generations: each resting period wants one ring at most.
+// Both sides do the same three steps: publish, full fence, look at the other side's word. Whoever
+// comes second sees the other's store, so either the writer rings or the reader sees the frame.
+// Without the fences a wake-up is lost about once in ten thousand rounds. Words carry generations:
+// each resting period wants one ring at most.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +13,16 @@
 
 namespace kfast::ipc {
 
-/// The client's half: decides after each publish whether the channel's eventfd must be written. One thread.
+/// The client's half: decides after each publish whether the channel's eventfd must be written. One
+/// thread.
 template <class A>
 class Ringer {
  public:
-  /// `tail` is what was just published; `taken` is looked at only while the shard naps. True: write the eventfd.
-  [[nodiscard]] bool must_ring(const typename A::U64& parked_word, const typename A::U64& shard_word,
-                               const typename A::U64& taken_word, std::uint64_t tail,
-                               std::uint64_t capacity) {
+  /// `tail` is what was just published; `taken` is looked at only while the shard naps. True: write
+  /// the eventfd.
+  [[nodiscard]] bool must_ring(const typename A::U64& parked_word,
+                               const typename A::U64& shard_word, const typename A::U64& taken_word,
+                               std::uint64_t tail, std::uint64_t capacity) {
     A::fence_seq_cst();  // pairs with the fences in Parking::park and ShardRest::rest
     const std::uint64_t parked = A::load_relaxed(parked_word);
     if ((parked & 1U) != 0) {
@@ -49,7 +53,8 @@ class Ringer {
   std::uint64_t rung_shard_ = ~std::uint64_t{0};
 };
 
-/// The daemon's half for one channel: parked (left alone until its eventfd rings) or active. One thread: the shard's.
+/// The daemon's half for one channel: parked (left alone until its eventfd rings) or active. One
+/// thread: the shard's.
 template <class A>
 class Parking {
  public:
@@ -59,7 +64,8 @@ class Parking {
 
   [[nodiscard]] bool parked() const { return (value_ & 1U) != 0; }
 
-  /// Parks, unless the writer published behind `seen` meanwhile. True: parked. The word `tail` belongs to the client.
+  /// Parks, unless the writer published behind `seen` meanwhile. True: parked. The word `tail`
+  /// belongs to the client.
   [[nodiscard]] bool park(const typename A::U64& tail, std::uint64_t seen) {
     ++value_;
     A::store_relaxed(*word_, value_);
@@ -88,8 +94,8 @@ class ShardRest {
   ShardRest() = default;
   explicit ShardRest(typename A::U64& word) : word_(&word) {}
 
-  /// Announces a rest. `any_published()` looks at the tails of all active channels; when it finds one that has moved, the
-  /// shard stays awake and the answer is false.
+  /// Announces a rest. `any_published()` looks at the tails of all active channels; when it finds
+  /// one that has moved, the shard stays awake and the answer is false.
   template <class AnyPublished>
   [[nodiscard]] bool rest(ShardState state, AnyPublished&& any_published) {
     set(state);

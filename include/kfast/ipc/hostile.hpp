@@ -1,7 +1,8 @@
 // The only way to read memory that a client can write.
 //
-// Each wrapper hands its contents out once, by copying, and is used up by it: its read is a member of an rvalue, and it can be
-// neither copied nor read twice. So a check is always a check of the local copy that is used afterwards.
+// Each wrapper hands its contents out once, by copying, and is used up by it: its read is a member
+// of an rvalue, and it can be neither copied nor read twice. So a check is always a check of the
+// local copy that is used afterwards.
 #pragma once
 
 #include <atomic>
@@ -26,7 +27,8 @@ class Hostile {
   Hostile& operator=(Hostile&&) = delete;
   ~Hostile() = default;
 
-  /// The one read. The barrier keeps the compiler from going back to the original for parts of the copy.
+  /// The one read. The barrier keeps the compiler from going back to the original for parts of the
+  /// copy.
   [[nodiscard]] T fetch() && noexcept {
     T copy;
     std::memcpy(&copy, std::exchange(at_, nullptr), sizeof(T));
@@ -38,8 +40,9 @@ class Hostile {
   const std::byte* at_;
 };
 
-/// A run of bytes in client memory. They may change while they are read: good only for handing to something that copies them
-/// once and makes no decision on what stood there before (librdkafka with F_COPY, rd_kafka_header_add).
+/// A run of bytes in client memory. They may change while they are read: good only for handing to
+/// something that copies them once and makes no decision on what stood there before (librdkafka
+/// with F_COPY, rd_kafka_header_add).
 class HostileBytes {
  public:
   HostileBytes(const std::byte* at, std::size_t size) noexcept : at_(at), size_(size) {}

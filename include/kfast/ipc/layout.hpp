@@ -1,7 +1,8 @@
 // The wire layout of everything in shared memory: the two segments of a channel and the shard page.
 //
-// Both sides compile this file; it has no I/O. Every word has exactly one writer. Words that different sides write, or that
-// are read on every send, sit on lines of their own (128 bytes: two 64-byte lines that prefetchers fetch in pairs).
+// Both sides compile this file; it has no I/O. Every word has exactly one writer. Words that
+// different sides write, or that are read on every send, sit on lines of their own (128 bytes: two
+// 64-byte lines that prefetchers fetch in pairs).
 #pragma once
 
 #include <atomic>
@@ -27,7 +28,8 @@ inline constexpr std::uint32_t kMaxTopicCapacity = 32768;
 inline constexpr std::uint64_t kDefaultC2dRingBytes = 4ULL << 20;
 inline constexpr std::uint32_t kDefaultTopicCapacity = 1024;
 
-/// A record's frame may be as large as this share of its ring: a larger one could leave no room to pad around.
+/// A record's frame may be as large as this share of its ring: a larger one could leave no room to
+/// pad around.
 inline constexpr std::uint64_t kMaxFrameShare = 4;
 
 [[nodiscard]] constexpr std::uint64_t align_up(std::uint64_t bytes, std::uint64_t to) noexcept {
@@ -37,7 +39,8 @@ inline constexpr std::uint64_t kMaxFrameShare = 4;
   return n != 0 && (n & (n - 1)) == 0;
 }
 
-// ---- c2d: written by the client only ---------------------------------------------------------------------------------
+// ---- c2d: written by the client only
+// ---------------------------------------------------------------------------------
 
 /// The first page of a c2d segment.
 struct C2dHeader {
@@ -65,9 +68,11 @@ struct TopicEntry {
 };
 static_assert(sizeof(TopicEntry) == 256);
 
-// ---- d2c: written by the daemon only ---------------------------------------------------------------------------------
+// ---- d2c: written by the daemon only
+// ---------------------------------------------------------------------------------
 
-/// Where everything in a channel's two segments lies, in bytes. It follows from four numbers by geometry_of().
+/// Where everything in a channel's two segments lies, in bytes. It follows from four numbers by
+/// geometry_of().
 struct Geometry {
   std::uint64_t c2d_bytes;  // size of the whole segment
   std::uint64_t d2c_bytes;
@@ -100,13 +105,16 @@ static_assert(sizeof(SegmentIdentity) == 112);
 /// The first page of a d2c segment.
 struct D2cHeader {
   alignas(kHotLine) SegmentIdentity identity;
-  /// End of the c2d ring that the daemon no longer needs. Daemon: release store. Client: acquire load.
+  /// End of the c2d ring that the daemon no longer needs. Daemon: release store. Client: acquire
+  /// load.
   alignas(kHotLine) std::atomic<std::uint64_t> head;
-  /// End of the c2d ring that the daemon has read. Same line as `head`: one writer, and read together.
+  /// End of the c2d ring that the daemon has read. Same line as `head`: one writer, and read
+  /// together.
   std::atomic<std::uint64_t> taken;
   /// End of the published frames of the d2c ring. Daemon: release store. Client: acquire load.
   alignas(kHotLine) std::atomic<std::uint64_t> tail;
-  /// Odd: the channel is parked, and each value wants one ring of the doorbell. Written at most once per burst.
+  /// Odd: the channel is parked, and each value wants one ring of the doorbell. Written at most
+  /// once per burst.
   alignas(kHotLine) std::atomic<std::uint64_t> parked;
   /// Totals over the channel's life in this daemon, for the client's own statistics.
   alignas(kHotLine) std::atomic<std::uint64_t> delivered;
@@ -124,11 +132,13 @@ enum class TopicState : std::uint8_t {
   unseen = 0,       // the daemon has not looked yet; sends are accepted
   open = 1,         // allowed
   not_allowed = 2,  // no [[allow]] rule covers it
-  over_budget = 3,  // it holds more than its share of the ring; sends are refused until reports come in
-  limit = 4,        // one topic more than the principal's limit
+  over_budget =
+      3,      // it holds more than its share of the ring; sends are refused until reports come in
+  limit = 4,  // one topic more than the principal's limit
 };
 
-// ---- the shard page: written by the shard only -----------------------------------------------------------------------
+// ---- the shard page: written by the shard only
+// -----------------------------------------------------------------------
 
 enum class ShardState : std::uint64_t { awake = 0, napping = 1, asleep = 2 };
 inline constexpr unsigned kShardStateBits = 2;
@@ -146,14 +156,16 @@ struct ShardPage {
 };
 static_assert(sizeof(ShardPage) == kPage && offsetof(ShardPage, state) == 128);
 
-// ---- geometry --------------------------------------------------------------------------------------------------------
+// ---- geometry
+// --------------------------------------------------------------------------------------------------------
 
 /// Bytes of a bitmap with one bit per kFrameAlign bytes of ring.
 [[nodiscard]] constexpr std::uint64_t bitmap_bytes(std::uint64_t ring_bytes) noexcept {
   return ring_bytes / kFrameAlign / 8;
 }
 
-/// True when the numbers can make a channel: rings are powers of two in [kMinRingBytes, kMaxRingBytes].
+/// True when the numbers can make a channel: rings are powers of two in [kMinRingBytes,
+/// kMaxRingBytes].
 [[nodiscard]] constexpr bool geometry_is_possible(std::uint64_t c2d_ring_bytes,
                                                   std::uint64_t d2c_ring_bytes,
                                                   std::uint32_t topic_capacity) noexcept {

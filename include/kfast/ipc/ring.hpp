@@ -1,8 +1,9 @@
 // A single-producer single-consumer byte ring of frames: the two halves that own its two positions.
 //
-// Positions count bytes and only grow; a frame's place in memory is its position modulo the capacity, a power of two. A frame
-// never wraps: what does not fit before the end is preceded by padding. This file knows positions only, no memory and no
-// frame contents, so that a model checker can run it with its own atomics.
+// Positions count bytes and only grow; a frame's place in memory is its position modulo the
+// capacity, a power of two. A frame never wraps: what does not fit before the end is preceded by
+// padding. This file knows positions only, no memory and no frame contents, so that a model checker
+// can run it with its own atomics.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ template <class A>
 class RingWriter {
  public:
   RingWriter() = default;
-  /// `tail` is this side's word, `head` the other side's; both must outlive the writer (or be bound anew).
+  /// `tail` is this side's word, `head` the other side's; both must outlive the writer (or be bound
+  /// anew).
   RingWriter(typename A::U64& tail, const typename A::U64& head, std::uint64_t capacity,
              std::uint64_t position)
       : tail_word_(&tail),
@@ -33,13 +35,15 @@ class RingWriter {
         next_(position),
         head_(position) {}
 
-  /// Goes on against another head word: the reader was replaced. `head` is where the new reader stands.
+  /// Goes on against another head word: the reader was replaced. `head` is where the new reader
+  /// stands.
   void bind_head(const typename A::U64& head_word, std::uint64_t head) {
     head_word_ = &head_word;
     head_ = head;
   }
 
-  /// Finds room for `size` bytes (already aligned) behind what is reserved. False: full; nothing changed.
+  /// Finds room for `size` bytes (already aligned) behind what is reserved. False: full; nothing
+  /// changed.
   [[nodiscard]] bool reserve(std::uint64_t size, Reservation& out) {
     const std::uint64_t offset = next_ & (capacity_ - 1);
     const std::uint64_t to_end = capacity_ - offset;
@@ -60,7 +64,8 @@ class RingWriter {
   /// Takes back everything that was reserved and not published.
   void abandon() { next_ = tail_; }
 
-  /// Makes every reserved frame visible. One release store: a writer that dies before it leaves nothing behind.
+  /// Makes every reserved frame visible. One release store: a writer that dies before it leaves
+  /// nothing behind.
   void publish() {
     tail_ = next_;
     A::store_release(*tail_word_, tail_);  // pairs with the acquire load in RingReader::look
@@ -83,11 +88,13 @@ class RingWriter {
   std::uint64_t capacity_ = 0;
   std::uint64_t tail_ = 0;  // published
   std::uint64_t next_ = 0;  // reserved
-  std::uint64_t head_ = 0;  // the reader's position as last seen: it only grows, so an old value is safe
+  std::uint64_t head_ =
+      0;  // the reader's position as last seen: it only grows, so an old value is safe
 };
 
-/// The reader's half. One thread. Reading and freeing are two positions: `taken` is what was read, `head` what is free for the
-/// writer again. The writer may be hostile: look() refuses a tail that no honest writer can have stored.
+/// The reader's half. One thread. Reading and freeing are two positions: `taken` is what was read,
+/// `head` what is free for the writer again. The writer may be hostile: look() refuses a tail that
+/// no honest writer can have stored.
 template <class A>
 class RingReader {
  public:
@@ -101,7 +108,8 @@ class RingReader {
         taken_(position),
         head_(position) {}
 
-  /// Loads the writer's tail, once. False: the tail is impossible (went back, overran the ring, is not aligned).
+  /// Loads the writer's tail, once. False: the tail is impossible (went back, overran the ring, is
+  /// not aligned).
   [[nodiscard]] bool look() {
     const std::uint64_t tail = A::load_acquire(*tail_word_);  // pairs with RingWriter::publish
     if (tail - head_ > capacity_ || tail - head_ < seen_ - head_ || tail % kFrameAlign != 0) {
@@ -117,7 +125,8 @@ class RingReader {
   [[nodiscard]] std::uint64_t to_end() const { return capacity_ - (taken_ & (capacity_ - 1)); }
   [[nodiscard]] std::uint64_t offset() const { return taken_ & (capacity_ - 1); }
 
-  /// Moves behind a frame of `size` aligned bytes; the caller has checked it against unread() and to_end().
+  /// Moves behind a frame of `size` aligned bytes; the caller has checked it against unread() and
+  /// to_end().
   void take(std::uint64_t size) { taken_ += size; }
 
   /// Frees everything before `position`, which lies in [head, taken].

@@ -1,4 +1,5 @@
-// The session socket's messages: one SOCK_SEQPACKET packet each, fixed structs, text in fixed fields.
+// The session socket's messages: one SOCK_SEQPACKET packet each, fixed structs, text in fixed
+// fields.
 //
 //   client                                daemon
 //   Hello  ------------------------------>
@@ -9,7 +10,8 @@
 //          <------------------------------ Opened + fds{d2c, eventfd, shard page} | Refused
 //   Close -------------------------------> (the daemon drains what was committed)
 //          <------------------------------ Closed
-//          <------------------------------ Wake (reports are there, or room is), Notice (a last word)
+//          <------------------------------ Wake (reports are there, or room is), Notice (a last
+//          word)
 //
 // The bell socket (SOCK_STREAM): the client sends BellHello, then only reads single wake-up bytes.
 #pragma once
@@ -64,7 +66,8 @@ struct Hello {
   std::uint16_t layout_major;
   std::uint16_t layout_minor;
   char version[kVersionText];  // of libkfast, for people
-  char program[kNameText];     // what the worker calls itself, for people; never used to decide anything
+  char program[kNameText];     // what the worker calls itself, for people; never used to decide
+                               // anything
 };
 static_assert(sizeof(Hello) == 112);
 
@@ -90,8 +93,8 @@ enum class RefusalCode : std::int32_t {
   not_allowed = 5,
   bad_geometry = 6,
   out_of_resources = 7,
-  draining = 8,   // the daemon is going down; come back
-  busy = 9,       // the channel that is handed back is still being drained; come back
+  draining = 8,  // the daemon is going down; come back
+  busy = 9,      // the channel that is handed back is still being drained; come back
   bad_segment = 10,
   violation = 11,
 };
@@ -121,7 +124,8 @@ struct OpenProducer {
 };
 static_assert(sizeof(OpenProducer) == 104);
 
-/// The client hands its segments back after the daemon was replaced; geometry is checked against the fds.
+/// The client hands its segments back after the daemon was replaced; geometry is checked against
+/// the fds.
 struct ResumeProducer {
   static constexpr MessageType kType = MessageType::resume_producer;
   MessageHead head;
@@ -137,7 +141,7 @@ struct Opened {
   MessageHead head;
   std::uint32_t request;
   std::uint32_t channel;
-  std::uint64_t position;  // head of the c2d ring: 0 for a new channel
+  std::uint64_t position;          // head of the c2d ring: 0 for a new channel
   std::uint64_t max_record_bytes;  // of key, value and headers together, that this profile accepts
   Geometry geometry;
 };
@@ -177,7 +181,8 @@ static_assert(sizeof(Notice) == 416);
 inline constexpr std::size_t kMaxMessage = 512;
 inline constexpr std::size_t kMaxFds = 4;
 
-/// What a bell connection sends first. The daemon answers with one byte, then rings with one byte at a time.
+/// What a bell connection sends first. The daemon answers with one byte, then rings with one byte
+/// at a time.
 struct BellHello {
   char magic[8];  // "KFBELL1\n"
   std::uint64_t session;
