@@ -1,0 +1,76 @@
+#include "daemon_process.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "kafka_settings.hpp"
+#include "kfast/kfast.h"
+#include "worker.hpp"
+
+namespace kfast::bench {
+namespace {
+
+constexpr auto kStartDeadline = std::chrono::seconds(20);
+
+std::string make_folder() {
+  std::string pattern = std::filesystem::temp_directory_path() / "kfast-bench.XXXXXX";
+  if (::mkdtemp(pattern.data()) == nullptr) {
+    give_up("no temporary folder could be made: is $TMPDIR writable?");
+  }
+  return pattern;
+}
+
+}  // namespace
+
+DaemonProcess::DaemonProcess(const std::string& executable, const std::string& brokers)
+    : folder_(make_folder()) {
+  write_configuration(brokers);
+  ::setenv("KFAST_SOCKET_DIR", folder_.c_str(), 1);
+  process_ = ChildProcess({executable, "--config", folder_ + "/kfastd.toml"}, STDERR_FILENO);
+  wait_until_it_answers();
+}
+
+DaemonProcess::~DaemonProcess() {
+  process_.stop();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+void DaemonProcess::write_configuration(const std::string& brokers) const {
+  std::ofstream file(folder_ + "/kfastd.toml");
+  file << "[daemon]\nsocket_dir = \"" << folder_ << "\"\nlog_level = \"warn\"\n"
+       << "[clusters.main]\n\"bootstrap.servers\" = \"" << brokers << "\"\n"
+       << "[profiles.default]\ncluster = \"main\"\n";
+  for (const Setting& setting : common_settings()) {
+    file << '"' << setting.name << "\" = \"" << setting.value << "\"\n";
+  }
+  file << "[[allow]]\nuid = " << ::getuid() << "\nproduce = [\"kfast-bench-*\"]\n";
+}
+
+void DaemonProcess::wait_until_it_answers() {
+  std::array<char, 512> why{};
+  const auto until = std::chrono::steady_clock::now() + kStartDeadline;
+  for (;;) {
+    kfast_producer_t* producer = nullptr;
+    const int code = kfast_producer_open(nullptr, &producer, why.data(), why.size());
+    kfast_producer_close(producer);
+    if (code == KFAST_OK) {
+      return;
+    }
+    if (process_.ended()) {
+      give_up("kfastd ended at its start; the lines above say why");
+    }
+    if (std::chrono::steady_clock::now() > until) {
+      give_up(std::string("kfastd does not answer: ") + why.data());
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+}  // namespace kfast::bench

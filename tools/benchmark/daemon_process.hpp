@@ -1,0 +1,31 @@
+// A kfastd of the benchmark's own.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "child_process.hpp"
+
+namespace kfast::bench {
+
+/// Runs kfastd with a configuration in a temporary folder, and points this process and its children
+/// at it.
+class DaemonProcess {
+ public:
+  /// Returns when it answers; ends the process if it does not.
+  DaemonProcess(const std::string& executable, const std::string& brokers);
+  DaemonProcess(const DaemonProcess&) = delete;
+  DaemonProcess& operator=(const DaemonProcess&) = delete;
+  ~DaemonProcess();
+
+  [[nodiscard]] int pid() const { return process_.pid(); }
+
+ private:
+  void write_configuration(const std::string& brokers) const;
+  void wait_until_it_answers();
+
+  std::string folder_;
+  ChildProcess process_;
+};
+
+}  // namespace kfast::bench

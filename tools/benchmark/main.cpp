@@ -1,0 +1,146 @@
+// kfast-bench: kfast beside librdkafka inside the process, against one Kafka, in one run.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "daemon_process.hpp"
+#include "kafka_admin.hpp"
+#include "kfast/ipc/fd.hpp"
+#include "report.hpp"
+#include "worker.hpp"
+
+namespace kfast::bench {
+namespace {
+
+/// Runs this program again as a worker, and reads what it measured.
+Measurement measure(const Task& task) {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) {
+    give_up("no pipe could be made: too many open files?");
+  }
+  ipc::Fd from(fds[0]);
+  ipc::Fd to(fds[1]);
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  ChildProcess worker({self, "--worker", nlohmann::json(task).dump()}, to.get());
+  to.reset();
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = ::read(from.get(), buffer, sizeof buffer)) > 0;) {
+    answer.append(buffer, static_cast<std::size_t>(n));
+  }
+  if (!worker.wait()) {
+    give_up(std::string("the worker failed: ") + name_of(task.variant));
+  }
+  return nlohmann::json::parse(answer).get<Measurement>();
+}
+
+/// One run of one variant, its records counted in Kafka.
+Measurement measure_and_count(const Task& task, KafkaAdmin& admin) {
+  const bool to_kafka = sends_to_kafka(task.variant);
+  const std::uint64_t before = to_kafka ? admin.record_count(task.topic) : 0;
+  const Measurement m = measure(task);
+  const std::uint64_t counted = to_kafka ? admin.record_count(task.topic) - before : 0;
+  if (to_kafka && (counted != m.sent || m.delivered != m.sent)) {
+    give_up(std::string(name_of(task.variant)) + ": " + std::to_string(m.sent) + " sent, " +
+            std::to_string(m.delivered) + " reported delivered, " + std::to_string(counted) +
+            " in Kafka");
+  }
+  return m;
+}
+
+Task task_of(const Case& c, Variant variant, const Options& options, int daemon_pid) {
+  Task task;
+  task.variant = variant;
+  task.value_bytes = c.value_bytes;
+  task.rate = c.rate;
+  task.records = c.records;
+  task.warmup = c.warmup;
+  task.brokers = options.brokers;
+  task.ring_bytes = options.ring_bytes;
+  task.daemon_pid = variant == Variant::kfast ? daemon_pid : 0;
+  return task;
+}
+
+CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin, int daemon_pid) {
+  CaseResult result{c, {}};
+  for (const Variant variant : c.variants) {
+    result.series.push_back({task_of(c, variant, options, daemon_pid), {}});
+  }
+  for (int run = 0; run < runs(options); ++run) {
+    // A topic per turn, deleted after it: the disk holds one turn's records.
+    const std::string topic = "kfast-bench-" + std::to_string(::getpid()) + "-" +
+                              std::to_string(std::hash<std::string>{}(c.title) % 10'000) + "-" +
+                              std::to_string(run);
+    const bool needs_topic = std::any_of(c.variants.begin(), c.variants.end(), sends_to_kafka);
+    if (needs_topic) {
+      admin.create_topic(topic);
+    }
+    for (Series& series : result.series) {
+      std::fprintf(
+          stderr, "\r%-78.78s",
+          (c.title + ": " + name_of(series.task.variant) + ", run " + std::to_string(run + 1))
+              .c_str());
+      series.task.topic = topic;
+      series.runs.push_back(measure_and_count(series.task, admin));
+    }
+    if (needs_topic) {
+      admin.delete_topic(topic);
+    }
+  }
+  std::fprintf(stderr, "\r%-78s\r", "");
+  return result;
+}
+
+int run_all(const Options& options) {
+  KafkaAdmin admin(options.brokers);
+  const DaemonProcess daemon(options.kfastd, options.brokers);
+  print_circumstances(options);
+  std::fflush(stdout);
+  std::vector<CaseResult> results;
+  for (const Case& c : plan(options)) {
+    results.push_back(run_case(c, options, admin, daemon.pid()));
+  }
+  print_table(results);
+  return options.json.empty() || write_json(options.json, options, results) ? EXIT_SUCCESS
+                                                                            : EXIT_FAILURE;
+}
+
+int run_worker(const std::string& text) {
+  const Measurement m = run_task(nlohmann::json::parse(text).get<Task>());
+  std::printf("%s\n", nlohmann::json(m).dump().c_str());
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace kfast::bench
+
+int main(int argc, char** argv) {
+  kfast::bench::Options options;
+  std::string worker;
+  CLI::App app{
+      "kfast-bench: measures kfast beside librdkafka inside the process; tools/bench starts a "
+      "Kafka for it"};
+  app.add_option("--brokers", options.brokers, "a Kafka to send to, host:port");
+  app.add_option("--kfastd", options.kfastd, "the kfastd to start");
+  app.add_option("--ring", options.ring_bytes, "kfast's option ring.bytes")->capture_default_str();
+  app.add_option("--runs", options.runs, "runs of each row [5, with --quick 3]");
+  app.add_option("--only", options.only, "only the cases whose name contains this");
+  app.add_option("--json", options.json, "write every run's figures to this file");
+  app.add_flag("--quick", options.quick, "a quarter of the records, three runs: under two minutes");
+  app.add_option("--worker", worker)->group("");
+  CLI11_PARSE(app, argc, argv);
+  if (!worker.empty()) {
+    return kfast::bench::run_worker(worker);
+  }
+  if (options.brokers.empty() || options.kfastd.empty()) {
+    std::fprintf(stderr,
+                 "kfast-bench: --brokers and --kfastd are needed; tools/bench gives both\n");
+    return EXIT_FAILURE;
+  }
+  return kfast::bench::run_all(options);
+}

@@ -1,0 +1,81 @@
+# shellcheck shell=bash
+# Which Debian packages serve which purpose, and why. Needs say.sh, apt.sh and rdkafka.sh.
+
+# purpose_parts PURPOSE…: the parts that the purposes are made of, each once, in a fixed order.
+purpose_parts() {
+  local purpose
+  for purpose in "$@"; do
+    case $purpose in
+      build) echo "1 build" ;;
+      demo) printf '%s\n' "1 build" "2 reader" ;;
+      kafka) echo "3 kafka" ;;
+      bench) printf '%s\n' "1 build" "3 kafka" ;;
+      test) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" ;;
+      ci) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" "5 checks" ;;
+    esac
+  done | sort -u | cut -d ' ' -f 2
+}
+
+# has_part PART PART…: is the first among the others?
+has_part() {
+  local wanted=$1 part
+  shift
+  for part in "$@"; do [ "$part" != "$wanted" ] || return 0; done
+  return 1
+}
+
+# part_packages PART: the packages of a part; RDKAFKA_ORIGIN says where librdkafka comes from.
+part_packages() {
+  case $1 in
+    build)
+      echo g++ cmake ninja-build pkg-config ccache ca-certificates
+      echo libspdlog-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libboost-dev
+      if [ "$RDKAFKA_ORIGIN" = built ]; then echo "${RDKAFKA_BUILD_PACKAGES[@]}"; else echo librdkafka-dev; fi
+      ;;
+    reader) echo kcat procps ;;
+    kafka) echo default-jdk-headless maven procps ;;
+    tests) echo libgtest-dev python3 python3-pytest relacy-dev procps util-linux openssl strace iproute2 ;;
+    checks)
+      echo clang clang-format clang-tidy lld llvm "$(fuzzer_package)"
+      echo g++-aarch64-linux-gnu googletest qemu-user git shellcheck
+      ;;
+  esac | tr ' ' '\n' | sort -u
+}
+
+part_reason() {
+  case $1 in
+    build) echo "compiler, build system and libraries of kfast" ;;
+    reader) echo "a Kafka client that is not ours, to read records back" ;;
+    kafka) echo "Java and Maven, to run a real Apache Kafka" ;;
+    tests) echo "test frameworks and model checker" ;;
+    checks) echo "clang's fuzzer and linters, aarch64 cross compiler and emulator" ;;
+  esac
+}
+
+# libFuzzer's runtime comes in a package that carries clang's own version. Asks dpkg first: apt's answer takes a second.
+fuzzer_package() {
+  local major
+  major=$(clang_dependencies | grep -o -E '\bclang-[0-9]+' | head -n 1)
+  echo "libclang-rt-${major#clang-}-dev"
+}
+
+clang_dependencies() {
+  if ! dpkg-query -W -f '${Depends}\n' clang 2>/dev/null | grep clang-; then
+    LC_ALL=C apt-cache depends clang
+  fi
+}
+
+# install_parts PART…: one download for all parts, one line for each that lacks something.
+install_parts() {
+  local part
+  local -a all=() wanted missing
+  for part in "$@"; do
+    mapfile -t wanted < <(part_packages "$part")
+    mapfile -t missing < <(missing_packages "${wanted[@]}")
+    if [ "${#missing[@]}" -gt 0 ]; then
+      say "missing: ${missing[*]} ($(part_reason "$part"))"
+      all+=("${missing[@]}")
+    fi
+  done
+  if [ "${#all[@]}" -gt 0 ]; then install_packages "what is missing" "${all[@]}"; fi
+}

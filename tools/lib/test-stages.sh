@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# The stages that prove behaviour. Needs say.sh, cache.sh, build.sh and stages.sh; FILTERS holds the user's filters,
+# FUZZ_SECONDS the length of each fuzz target's run.
+
+TEST_BUILD=$KFAST_ROOT/build/test
+
+# Folders of tests that are written in Python.
+python_test_folders() {
+  local folder
+  for folder in kafka hostile lua chaos; do
+    if compgen -G "$KFAST_ROOT/tests/$folder/**/test_*.py" >/dev/null ||
+      compgen -G "$KFAST_ROOT/tests/$folder/test_*.py" >/dev/null; then
+      echo "tests/$folder"
+    fi
+  done
+}
+
+# Options that leave tests out, for stages that do not build them all.
+CTEST_LEAVE_OUT=()
+
+# run_ctest BUILD-FOLDER [COMMAND…]: by that command, where one is given.
+run_ctest() {
+  local folder=$1
+  shift
+  local -a only=(--no-tests=error)
+  if [ "${#FILTERS[@]}" -gt 0 ]; then only=(-R "$(IFS='|' && echo "${FILTERS[*]}")" --no-tests=ignore); fi
+  "$@" ctest --test-dir "$folder" --output-on-failure -j 2 --timeout 600 \
+    --output-junit "$STAGE_RESULTS/ctest.xml" "${CTEST_LEAVE_OUT[@]}" "${only[@]}"
+}
+
+# run_pytest BUILD-FOLDER [TEST-FOLDER…]: all folders, where none is named.
+run_pytest() {
+  local folder=$1 status=0 filter
+  shift
+  local -a folders=("$@") only=()
+  [ "${#folders[@]}" -gt 0 ] || mapfile -t folders < <(python_test_folders)
+  [ "${#folders[@]}" -gt 0 ] || die "there are no Python tests under tests/"
+  if [ "${#FILTERS[@]}" -gt 0 ]; then
+    filter=$(printf ' or %s' "${FILTERS[@]}")
+    only=(-k "${filter# or }")
+  fi
+  (cd "$KFAST_ROOT" && KFAST_BUILD=$folder python3 -m pytest -q -p no:cacheprovider \
+    --junitxml "$STAGE_RESULTS/pytest.xml" "${only[@]}" "${folders[@]}") || status=$?
+  # 5: the filter chose none, which is as it should be where it means tests of the other runner.
+  if [ "$status" -eq 5 ] && [ "${#FILTERS[@]}" -gt 0 ]; then status=0; fi
+  return "$status"
+}
+
+stage_build() {
+  build_in "$TEST_BUILD" "" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1" -DKFAST_TESTS=ON \
+    -DKFAST_WERROR=ON
+}
+
+stage_cpp() { run_ctest "$TEST_BUILD"; }
+
+stage_kafka() { run_pytest "$TEST_BUILD"; }
+
+# sanitizer_options NAME DEFAULTS: its options, with the repository's list of what to leave out, where there is one.
+sanitizer_options() {
+  local known=$KFAST_ROOT/tests/sanitizers/$1.supp
+  if [ -e "$known" ]; then echo "$2:suppressions=$known"; else echo "$2"; fi
+}
+
+# A finding ends the process at once, so that no test passes beside it.
+use_sanitizers() {
+  export ASAN_OPTIONS=abort_on_error=1:strict_string_checks=1:detect_stack_use_after_return=1
+  export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:abort_on_error=1
+  LSAN_OPTIONS=$(sanitizer_options lsan print_suppressions=0)
+  TSAN_OPTIONS=$(sanitizer_options tsan halt_on_error=1:second_deadlock_stack=1)
+  export LSAN_OPTIONS TSAN_OPTIONS
+}
+
+# What a sanitizer can say something about: not the model checks, which are one thread and no memory of ours.
+SANITIZED="channel_test client_test config_test ipc_stream_tests ipc_unit_tests kfastctl_test policy_test telemetry_test"
+# Of these, the ones in which threads or both sides of a ring meet.
+THREADED="channel_test client_test ipc_stream_tests ipc_unit_tests policy_test telemetry_test"
+
+# run_sanitized_ctest BUILD-FOLDER [COMMAND…]: the tests of the targets that were built.
+run_sanitized_ctest() {
+  local -a CTEST_LEAVE_OUT=(-E _NOT_BUILT -LE model)
+  run_ctest "$@"
+}
+
+# The C++ tests, and the hostile peers against the real kfastd: a slow daemon proves little about Kafka.
+stage_asan_ubsan() {
+  local folder=$KFAST_ROOT/build/asan-ubsan status=0
+  use_sanitizers
+  build_preset asan-ubsan "$SANITIZED kfastd kfast kfastctl"
+  run_sanitized_ctest "$folder" || status=1
+  run_pytest "$folder" tests/hostile || status=1
+  return "$status"
+}
+
+# ThreadSanitizer of these compilers needs addresses where it expects them; a container may forbid to ask for that.
+stage_tsan() {
+  local -a fixed_addresses=()
+  if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
+  use_sanitizers
+  build_preset tsan "$THREADED"
+  run_sanitized_ctest "$KFAST_ROOT/build/tsan" "${fixed_addresses[@]}"
+}
+
+# Every target runs on the repository's corpus; what it finds on top goes into the build folder.
+stage_fuzz() {
+  local folder=$KFAST_ROOT/build/fuzz program name
+  local -a programs=()
+  build_in "$folder" "" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+    -DKFAST_FUZZ=ON -DKFAST_TOOLS=OFF -DKFAST_SANITIZE=address,undefined
+  mapfile -t programs < <(find "$folder" -type f -perm -u+x \( -name 'fuzz_*' -o -name '*_fuzz' -o -name '*_fuzzer' \) |
+    sort)
+  [ "${#programs[@]}" -gt 0 ] || die "the build made no program named fuzz_… or …_fuzz"
+  for program in "${programs[@]}"; do
+    name=$(basename -- "$program")
+    mkdir -p "$folder/found/$name"
+    say "fuzzing $name for $FUZZ_SECONDS s"
+    check "$name" fuzz_one "$program" "$name" "$folder"
+  done
+}
+
+# A target's corpus is tests/fuzz/corpus/NAME, with or without the fuzz in its name.
+fuzz_one() {
+  local program=$1 name=$2 folder=$3 corpus short
+  local -a corpora=("$folder/found/$name")
+  short=${name#fuzz_}
+  short=${short%_fuzz*}
+  for corpus in "$KFAST_ROOT/tests/fuzz/corpus/$name" "$KFAST_ROOT/tests/fuzz/corpus/$short"; do
+    if [ -d "$corpus" ] && [ "$corpus" != "${corpora[-1]}" ]; then corpora+=("$corpus"); fi
+  done
+  (cd "$STAGE_RESULTS" && "$program" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 \
+    -print_final_stats=1 "${corpora[@]}")
+}
+
+# Portability: the code that needs no Kafka, compiled for aarch64 and run by an emulator.
+stage_aarch64() {
+  local folder=$KFAST_ROOT/build/aarch64
+  build_in "$folder" "" -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DKFAST_DAEMON=OFF -DKFAST_TOOLS=OFF -DKFAST_TESTS=ON -DKFAST_ONLY_PORTABLE_TESTS=ON -DKFAST_WERROR=ON
+  run_ctest "$folder"
+}
