@@ -46,9 +46,8 @@ if behaviour == "stores":
     say("stored")
 if behaviour == "sanitizer":
     say("==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1")
+signal.signal(signal.SIGUSR1, lambda *_: os.abort())
 notify("READY=1\\nSTATUS=up")
-if behaviour == "crashes":
-    os.abort()
 while True:
     signal.pause()
 """
@@ -102,6 +101,7 @@ def test_waiting_for_a_line_has_an_end(stand_in):
 def test_an_end_that_is_not_clean_fails_the_test(stand_in, behaviour, complaint):
     daemon = stand_in(behaviour)
     if behaviour == "crashes":
+        os.kill(daemon.pid, signal.SIGUSR1)
         daemon.wait()
     with pytest.raises(AssertionError, match=complaint):
         daemon.close()
