@@ -144,7 +144,11 @@ void Producer::advance() noexcept {
       return;
     }
     if (session_.connect(away_why_) != KFAST_OK) {
-      session_.back_off();
+      if (session_.ended()) {
+        close_for_good(away_why_.c_str());
+      } else {
+        session_.back_off();
+      }
       return;
     }
   }

@@ -164,7 +164,6 @@ Event Session::step(ErrorText& why) noexcept {
     case Received::nothing:
       return Event::nothing;
     case Received::end:
-      return hang_up(why);
     case Received::failed:
       return hang_up(why);
     case Received::message:

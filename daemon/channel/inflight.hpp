@@ -13,6 +13,7 @@ struct TakenFrame {
   std::uint32_t size = 0;   // aligned bytes in the ring
   std::uint16_t topic = 0;  // the channel's topic number
   bool done = false;
+  bool maybe_sent = false;  // by a daemon before this one
 };
 static_assert(sizeof(TakenFrame) == 16);
 

@@ -101,7 +101,7 @@ ProducerChannel::Topic* ProducerChannel::topic_of(std::uint16_t index, RecordSin
   return &topic;
 }
 
-Submission ProducerChannel::decide(Topic& topic, const RecordView& view, RecordSink& sink,
+Submission ProducerChannel::decide(Topic& topic, RecordView& view, RecordSink& sink,
                                    std::uint64_t opaque, std::int64_t now_ms) const {
   if (topic.opened.state != ipc::TopicState::open) {
     return {Submission::Kind::refused, topic.opened.refusal, topic.opened.reason};
@@ -153,7 +153,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     if (check == FrameCheck::violation) {
       break;
     }
-    TakenFrame frame{reader_.taken(), static_cast<std::uint32_t>(aligned), 0, false};
+    TakenFrame frame{reader_.taken(), static_cast<std::uint32_t>(aligned), 0, false, false};
     if (check == FrameCheck::padding) {
       done_.mark(frame.position, frame.size);
       frame.done = true;
@@ -168,6 +168,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       break;
     }
     const bool inherited = inherited_taken_.has_value();
+    frame.maybe_sent = inherited;
     if (inherited && done_.is_done(frame.position)) {
       report_inherited(frame);
     } else {
@@ -175,6 +176,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       // Before the record can reach Kafka: if we die in between, our successor must know that it
       // may be there.
       announce_taken(frame.position + frame.size);
+      const std::uint64_t payload = view.payload_bytes();  // submitting uses the view up
       const Submission submission = decide(*topic, view, sink, opaque_base | sequence, now_ms);
       if (submission.kind == Submission::Kind::later) {
         result.later = true;
@@ -185,7 +187,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
         break;
       }
       topic->opened.stats->add(TopicCounter::taken_messages, 1);
-      topic->opened.stats->add(TopicCounter::taken_bytes, view.payload_bytes());
+      topic->opened.stats->add(TopicCounter::taken_bytes, payload);
       if (submission.kind == Submission::Kind::refused) {
         if (submission.outcome.outcome == Outcome::failed) {
           const bool expired = submission.reason == FailureReason::timed_out;
@@ -246,8 +248,10 @@ void ProducerChannel::mark_done(TakenFrame& frame, bool lost) {
   frame.done = true;
 }
 
-void ProducerChannel::settle(TakenFrame& frame, const RecordOutcome& outcome,
-                             FailureReason reason) {
+void ProducerChannel::settle(TakenFrame& frame, RecordOutcome outcome, FailureReason reason) {
+  if (outcome.outcome == Outcome::failed && frame.maybe_sent) {
+    outcome.outcome = Outcome::unknown;  // our predecessor's request may have reached Kafka
+  }
   mark_done(frame, outcome.outcome != Outcome::delivered);
   telemetry::TopicBlock& stats = *topics_[frame.topic].opened.stats;
   ipc::D2cHeader& d2c = segments_.d2c_header();
@@ -337,9 +341,9 @@ bool ProducerChannel::must_wake_client() {
 }
 
 void ProducerChannel::stop_at_tail() {
-  if (!stop_at_.has_value() && reader_.look()) {
-    stop_at_ = reader_.seen();
-  } else if (!stop_at_.has_value()) {
+  if (reader_.look()) {
+    stop_at_ = reader_.seen();  // later than an earlier one: a worker sends on while we drain
+  } else {
     stopped_ = true;  // the tail is a lie: nothing behind `taken` can be trusted
   }
 }

@@ -65,6 +65,7 @@ class ProducerChannel {
   [[nodiscard]] bool must_wake_client();
 
   /// Takes nothing behind what is published now: the daemon is going down, or the worker is gone.
+  /// Called again it moves the end forward.
   void stop_at_tail();
 
   /// No more reports: nobody reads them.
@@ -109,14 +110,14 @@ class ProducerChannel {
   };
 
   [[nodiscard]] Topic* topic_of(std::uint16_t index, RecordSink& sink, const char*& violation);
-  [[nodiscard]] Submission decide(Topic& topic, const RecordView& view, RecordSink& sink,
+  [[nodiscard]] Submission decide(Topic& topic, RecordView& view, RecordSink& sink,
                                   std::uint64_t opaque, std::int64_t now_ms) const;
   /// Tells the client, and whoever follows us, that everything before `position` may have been
   /// handed over.
   void announce_taken(std::uint64_t position);
   /// Bytes at the reader's place that one frame may have.
   [[nodiscard]] std::uint64_t takeable() const;
-  void settle(TakenFrame& frame, const RecordOutcome& outcome, telemetry::FailureReason reason);
+  void settle(TakenFrame& frame, RecordOutcome outcome, telemetry::FailureReason reason);
   void mark_done(TakenFrame& frame, bool lost);
   void report_inherited(TakenFrame& frame);
   void add_report(const TakenFrame& frame, const RecordOutcome& outcome);

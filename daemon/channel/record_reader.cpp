@@ -40,7 +40,7 @@ FrameCheck check_record(const std::byte* at, RecordView& view, const char*& why)
       why = "extension out of range";
       return FrameCheck::violation;
     }
-    view.headers = next;
+    view.headers = ipc::HostileBytes(next, view.extension.headers_size);
     next += view.extension.headers_size;
     left -= view.extension.headers_size;
   }
@@ -49,7 +49,9 @@ FrameCheck check_record(const std::byte* at, RecordView& view, const char*& why)
     why = "key size out of range";
     return FrameCheck::violation;
   }
-  view.key = has_key ? next : nullptr;
+  if (has_key) {
+    view.key = ipc::HostileBytes(next, head.key_size);
+  }
   next += head.key_size;
   left -= head.key_size;
   const bool has_value = (head.flags & ipc::kHasValue) != 0;
@@ -57,8 +59,9 @@ FrameCheck check_record(const std::byte* at, RecordView& view, const char*& why)
     why = "bytes behind a null value";
     return FrameCheck::violation;
   }
-  view.value = has_value ? next : nullptr;
-  view.value_size = static_cast<std::uint32_t>(left);
+  if (has_value) {
+    view.value = ipc::HostileBytes(next, left);
+  }
   return FrameCheck::record;
 }
 
@@ -102,7 +105,7 @@ FrameCheck check_frame(const std::byte* at, std::uint64_t available, std::uint64
   return check_record(at, view, why);
 }
 
-bool HeaderWalk::next() {
+bool HeaderWalk::next(HeaderView& header) {
   if (count_ == 0 || broken_) {
     return false;
   }
@@ -120,10 +123,8 @@ bool HeaderWalk::next() {
     broken_ = true;
     return false;
   }
-  name_ = at_;
-  name_size_ = head.name_size;
-  value_ = null ? nullptr : at_ + head.name_size;
-  value_size_ = value_size;
+  header.name = ipc::HostileBytes(at_, head.name_size);
+  header.value = null ? ipc::HostileBytes() : ipc::HostileBytes(at_ + head.name_size, value_size);
   at_ += head.name_size + value_size;
   left_ -= head.name_size + value_size;
   --count_;

@@ -45,7 +45,7 @@ class RecordSink {
   [[nodiscard]] virtual OpenedTopic open_topic(std::string_view name) = 0;
 
   /// Copies the record and takes it on. `opaque` comes back with the outcome.
-  [[nodiscard]] virtual Submission submit(void* topic_handle, const RecordView& record,
+  [[nodiscard]] virtual Submission submit(void* topic_handle, RecordView& record,
                                           std::uint64_t opaque) = 0;
 };
 

@@ -65,8 +65,9 @@ bool map(bip::mapped_region& region, const ipc::Fd& fd, bip::mode_t mode, std::u
 
 // First-touch faults are the p99 of the first lap: take them now, in the process that should be
 // charged for the pages.
-void populate(const bip::mapped_region& region) {
-  static_cast<void>(::madvise(region.get_address(), region.get_size(), MADV_POPULATE_WRITE));
+// Not the report ring: its size is the client's choice, and its pages are touched as reports come.
+void populate(const bip::mapped_region& region, std::uint64_t bytes) {
+  static_cast<void>(::madvise(region.get_address(), bytes, MADV_POPULATE_WRITE));
 }
 
 // Checks what a client handed over before any byte of it is mapped.
@@ -98,7 +99,7 @@ bool create_d2c(Segments& s, std::uint32_t channel, std::uint64_t epoch) {
       !add_seals(s.d2c_fd, kD2cSeals)) {
     return false;
   }
-  populate(s.d2c);
+  populate(s.d2c, s.geometry.d2c_ring);
   ipc::SegmentIdentity& identity = s.d2c_header().identity;
   identity.magic = ipc::kSegmentMagic;
   identity.layout_major = ipc::kLayoutMajor;

@@ -166,7 +166,10 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
   report.opaque = reinterpret_cast<std::uint64_t>(message._private);
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
     report.partition = message.partition;
-    report.offset = message.offset;
+    // librdkafka says -1001, or counts on from it, where it does not know the offset.
+    const bool known =
+        message.offset >= 0 && rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_PERSISTED;
+    report.offset = known ? message.offset : -1;
     if (troubled_) {
       troubled_ = false;
       login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;

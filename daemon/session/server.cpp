@@ -120,6 +120,9 @@ Result<ipc::Fd> Server::listen_on(const char* name, int type) {
 
 ipc::Fd Server::accept_one(const ipc::Fd& listener, bool& none_left) {
   none_left = false;
+  if (!reserve_.valid()) {
+    reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));  // another thread took its place
+  }
   ipc::Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket.valid() && (errno == EMFILE || errno == ENFILE) && reserve_.valid()) {
     none_left = true;

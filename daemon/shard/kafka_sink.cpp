@@ -60,32 +60,48 @@ OpenedTopic KafkaSink::open_topic(std::string_view name) {
   return opened;
 }
 
-Submission KafkaSink::submit(void* topic_handle, const RecordView& record, std::uint64_t opaque) {
+namespace {
+
+// With sizes, never as C strings: librdkafka copies exactly these bytes, once. False: the headers'
+// lengths do not add up.
+bool copy_headers(RecordView& record, kafka::Headers& to) {
+  to.reset(rd_kafka_headers_new(record.extension.header_count));
+  channel::HeaderWalk walk(std::move(record.headers), record.extension.header_count);
+  channel::HeaderView header;
+  while (walk.next(header)) {
+    std::move(header.name).read_once([&](const std::byte* name, std::size_t name_size) {
+      std::move(header.value).read_once([&](const std::byte* value, std::size_t value_size) {
+        static_cast<void>(rd_kafka_header_add(to.get(), reinterpret_cast<const char*>(name),
+                                              static_cast<ssize_t>(name_size), value,
+                                              static_cast<ssize_t>(value_size)));
+      });
+    });
+  }
+  return walk.ok();
+}
+
+}  // namespace
+
+Submission KafkaSink::submit(void* topic_handle, RecordView& record, std::uint64_t opaque) {
   kafka::ProduceRequest request;
   request.topic = static_cast<rd_kafka_topic_t*>(topic_handle);
   request.partition = record.extension.partition;
   request.timestamp_ms =
       record.extension.timestamp_ms >= 0 ? record.extension.timestamp_ms : record.head.sent_ms;
-  request.key = record.key;
-  request.key_size = record.head.key_size;
-  request.value = record.value;
-  request.value_size = record.value_size;
   request.opaque = opaque;
-  if (record.extension.header_count != 0 || record.extension.headers_size != 0) {
-    request.headers.reset(rd_kafka_headers_new(record.extension.header_count));
-    channel::HeaderWalk walk(record.headers, record.extension.headers_size,
-                             record.extension.header_count);
-    while (walk.next()) {
-      // With sizes, never as C strings: librdkafka copies exactly these bytes, once.
-      static_cast<void>(rd_kafka_header_add(request.headers.get(),
-                                            reinterpret_cast<const char*>(walk.name()),
-                                            static_cast<ssize_t>(walk.name_size()), walk.value(),
-                                            static_cast<ssize_t>(walk.value_size())));
-    }
-    if (!walk.ok()) {
-      return {Submission::Kind::malformed, {}, {}};
-    }
+  if ((record.extension.header_count != 0 || record.headers.size() != 0) &&
+      !copy_headers(record, request.headers)) {
+    return {Submission::Kind::malformed, {}, {}};
   }
+  // The reader of both is produce(), which copies.
+  std::move(record.key).read_once([&](const std::byte* at, std::size_t size) {
+    request.key = at;
+    request.key_size = size;
+  });
+  std::move(record.value).read_once([&](const std::byte* at, std::size_t size) {
+    request.value = at;
+    request.value_size = size;
+  });
   const rd_kafka_resp_err_t error = instance_.produce(std::move(request));
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
     return {};

@@ -22,7 +22,7 @@ class KafkaSink : public channel::RecordSink {
       : instance_(instance), principal_(principal), access_(access), quota_(quota), stats_(stats) {}
 
   [[nodiscard]] channel::OpenedTopic open_topic(std::string_view name) override;
-  [[nodiscard]] channel::Submission submit(void* topic_handle, const channel::RecordView& record,
+  [[nodiscard]] channel::Submission submit(void* topic_handle, channel::RecordView& record,
                                            std::uint64_t opaque) override;
 
  private:

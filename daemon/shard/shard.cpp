@@ -224,7 +224,13 @@ void Shard::adopt(NewChannel request) {
   if (drain_) {
     slot.channel->stop_at_tail();
   }
-  static_cast<void>(watch(slot.doorbell.get(), tag_of(EpollSource::channel, index, generation)));
+  slot.heard = watch(slot.doorbell.get(), tag_of(EpollSource::channel, index, generation));
+  if (!slot.heard) {
+    telemetry::process_log().log(
+        spdlog::level::err, "doorbell",
+        "cannot watch a doorbell: {}; its channel is looked at all the time channel={}",
+        std::strerror(errno), request.number);
+  }
   slot.active = false;
   activate(index);
 }

@@ -109,14 +109,15 @@ class Shard : private kafka::EventHandler {
     std::uint32_t empty_rounds = 0;
     std::uint16_t generation = 0;
     bool active = false;
+    bool heard = false;  // its doorbell is watched; else it must never be parked
     bool touched = false;
     bool throttled = false;  // over its rate: not looked at before throttled_until_ns_
     bool retired = false;
     bool violated = false;
   };
   struct Profile {
+    ipc::Fd wake;  // librdkafka writes it, so it is closed after the instance
     std::unique_ptr<kafka::Instance> instance;
-    ipc::Fd wake;       // librdkafka writes it
     bool ready = true;  // at first, too: what came before `wake` was watched has not written it
   };
 

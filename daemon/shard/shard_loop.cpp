@@ -74,8 +74,9 @@ std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
     records += taken;
     may_nap = may_nap && slot.instance->linger_ms() > 0;
     slot.empty_rounds = taken == 0 ? slot.empty_rounds + 1 : 0;
-    const bool idle = slot.channel->finished_taking() ||
-                      (slot.empty_rounds >= kEmptyRoundsToPark && slot.channel->park());
+    const bool idle =
+        slot.channel->finished_taking() ||
+        (slot.heard && slot.empty_rounds >= kEmptyRoundsToPark && slot.channel->park());
     if (idle) {
       slot.active = false;
       active_[i] =

@@ -59,34 +59,32 @@ void ReadingSink::read(const std::byte* at, std::size_t size) {
   g_sum = sum;
 }
 
-Submission ReadingSink::submit(void* /*topic*/, const RecordView& record, std::uint64_t opaque) {
+Submission ReadingSink::submit(void* /*topic*/, RecordView& record, std::uint64_t opaque) {
   ++offered;
   promise(opaque >> 32U == kOpaqueBase >> 32U, "the opaque keeps its base");
   if (mode_ == 1) {
     return {Submission::Kind::later, {}, {}};
   }
-  if (record.extension.header_count != 0 || record.extension.headers_size != 0) {
-    read(record.headers, record.extension.headers_size);
-    channel::HeaderWalk walk(record.headers, record.extension.headers_size,
-                             record.extension.header_count);
+  const auto read_all = [this](const std::byte* at, std::size_t size) {
+    if (at != nullptr) {
+      read(at, size);
+    }
+  };
+  if (record.extension.header_count != 0 || record.headers.size() != 0) {
+    channel::HeaderWalk walk(std::move(record.headers), record.extension.header_count);
+    channel::HeaderView header;
     std::uint32_t steps = 0;
-    while (walk.next()) {
+    while (walk.next(header)) {
       promise(++steps <= ipc::kMaxHeaders, "headers come to an end");
-      read(walk.name(), walk.name_size());
-      if (walk.value() != nullptr) {
-        read(walk.value(), walk.value_size());
-      }
+      std::move(header.name).read_once(read_all);
+      std::move(header.value).read_once(read_all);
     }
     if (!walk.ok()) {
       return {Submission::Kind::malformed, {}, {}};
     }
   }
-  if (record.key != nullptr) {
-    read(record.key, record.head.key_size);
-  }
-  if (record.value != nullptr) {
-    read(record.value, record.value_size);
-  }
+  std::move(record.key).read_once(read_all);
+  std::move(record.value).read_once(read_all);
   if (mode_ == 2) {
     return {Submission::Kind::refused, {Outcome::failed, 10, -1, -1}, {}};
   }

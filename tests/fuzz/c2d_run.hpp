@@ -23,7 +23,7 @@ class ReadingSink : public daemon::channel::RecordSink {
   explicit ReadingSink(daemon::telemetry::TopicBlock& stats) : stats_(stats) {}
 
   daemon::channel::OpenedTopic open_topic(std::string_view name) override;
-  daemon::channel::Submission submit(void* topic, const daemon::channel::RecordView& record,
+  daemon::channel::Submission submit(void* topic, daemon::channel::RecordView& record,
                                      std::uint64_t opaque) override;
 
   /// The memory that records may lie in.

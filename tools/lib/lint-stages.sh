@@ -4,9 +4,14 @@
 # sources PATTERN…: the repository's files, committed or not, that match.
 sources() { git -C "$KFAST_ROOT" ls-files -co --exclude-standard -- "$@"; }
 
+need_sources() {
+  [ "$1" -gt 0 ] || die "git lists no sources in $KFAST_ROOT: is it a clone that this user owns (safe.directory)?"
+}
+
 stage_format() {
   local -a files
   mapfile -t files < <(sources '*.cpp' '*.hpp' '*.h' '*.c')
+  need_sources "${#files[@]}"
   cd "$KFAST_ROOT" || return
   check clang-format clang-format --dry-run -Werror "${files[@]}"
 }
@@ -15,7 +20,7 @@ stage_format() {
 stage_tidy() {
   local -a files
   mapfile -t files < <(sources 'client/*.cpp' 'daemon/*.cpp' 'tools/*.cpp')
-  [ "${#files[@]}" -gt 0 ] || return 0
+  need_sources "${#files[@]}"
   cd "$KFAST_ROOT" || return
   check clang-tidy tidy_all "$KFAST_ROOT/build/test" "${files[@]}"
 }

@@ -40,30 +40,37 @@ class Hostile {
   const std::byte* at_;
 };
 
-/// A run of bytes in client memory. They may change while they are read: good only for handing to
-/// something that copies them once and makes no decision on what stood there before (librdkafka
-/// with F_COPY, rd_kafka_header_add).
+/// A run of bytes in client memory, or nothing (null). They may change while they are read: good
+/// only for handing to something that copies them once and makes no decision on what stood there
+/// before (librdkafka with F_COPY, rd_kafka_header_add). Moves; never copies.
 class HostileBytes {
  public:
+  HostileBytes() noexcept = default;
   HostileBytes(const std::byte* at, std::size_t size) noexcept : at_(at), size_(size) {}
   HostileBytes(const HostileBytes&) = delete;
   HostileBytes& operator=(const HostileBytes&) = delete;
   HostileBytes(HostileBytes&& other) noexcept
       : at_(std::exchange(other.at_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-  HostileBytes& operator=(HostileBytes&&) = delete;
+  HostileBytes& operator=(HostileBytes&& other) noexcept {
+    at_ = std::exchange(other.at_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
   ~HostileBytes() = default;
 
+  [[nodiscard]] bool is_null() const noexcept { return at_ == nullptr; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-  /// Gives the address to a reader that reads each byte once. Uses the wrapper up.
+  /// Gives address and size to a reader that reads each byte once. Uses the wrapper up.
   template <class Reader>
   decltype(auto) read_once(Reader&& reader) && {
-    return std::forward<Reader>(reader)(std::exchange(at_, nullptr), size_);
+    const std::size_t size = std::exchange(size_, 0);
+    return std::forward<Reader>(reader)(std::exchange(at_, nullptr), size);
   }
 
  private:
-  const std::byte* at_;
-  std::size_t size_;
+  const std::byte* at_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 }  // namespace kfast::ipc

@@ -38,7 +38,7 @@ class RememberingSink : public RecordSink {
     return topic;
   }
 
-  Submission submit(void* /*topic*/, const RecordView& record, std::uint64_t opaque) override {
+  Submission submit(void* /*topic*/, RecordView& record, std::uint64_t opaque) override {
     if (on_submit) {
       on_submit();
     }
@@ -47,7 +47,9 @@ class RememberingSink : public RecordSink {
     }
     --room;
     if (answer.kind == Submission::Kind::accepted) {
-      values.emplace_back(reinterpret_cast<const char*>(record.value), record.value_size);
+      std::move(record.value).read_once([&](const std::byte* at, std::size_t size) {
+        values.emplace_back(reinterpret_cast<const char*>(at), size);
+      });
       sequences.push_back(static_cast<std::uint32_t>(opaque));
       EXPECT_EQ(opaque >> 32U, kOpaqueBase >> 32U);
     }
