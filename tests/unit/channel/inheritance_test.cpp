@@ -93,6 +93,21 @@ TEST_F(InheritanceTest, ARecordThatMayHaveBeenSentExpiresAsUnknownAndAnotherAsFa
                                      {unsent, 0, Outcome::failed, -192, -1, -1}}));
 }
 
+TEST_F(InheritanceTest, ARecordThatMayHaveBeenSentNeverFailsForCertain) {
+  open();
+  const std::uint64_t sent = send("handed over");
+  take();
+  const std::uint64_t unsent = send("still in the ring");
+  replace_daemon();
+  take();
+  fail(0);
+  fail(1);
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->read_reports().records,
+            (std::vector<ReadReport>{{sent, 0, Outcome::unknown, 10, 1, -1},
+                                     {unsent, 0, Outcome::failed, 10, 1, -1}}));
+}
+
 TEST_F(InheritanceTest, ASecondDeathForgetsNothingThatTheFirstLifeHandedOver) {
   settings_.delivery_timeout_ms = 1000;
   open();

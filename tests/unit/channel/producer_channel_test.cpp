@@ -297,6 +297,19 @@ TEST_F(ProducerChannelTest, AStoppedChannelTakesWhatWasCommittedAndNothingBehind
   EXPECT_TRUE(channel_->drained());
 }
 
+TEST_F(ProducerChannelTest, AWorkerThatLeavesDuringADrainLosesNothingThatItSentMeanwhile) {
+  open();
+  client_->send(record("before"));
+  channel_->stop_at_tail();  // the drain
+  take();
+  client_->send(record("meanwhile"));
+  EXPECT_TRUE(channel_->finished_taking());
+  channel_->stop_at_tail();  // the worker is gone
+  EXPECT_FALSE(channel_->drained());
+  EXPECT_EQ(take().records, 1U);
+  EXPECT_EQ(sink_->values, (std::vector<std::string>{"before", "meanwhile"}));
+}
+
 TEST_F(ProducerChannelTest, AFrameAcrossThePlaceWhereItStoppedIsAViolation) {
   open();
   const std::string frame = frame_of(record(std::string(100, 'v')));
