@@ -26,5 +26,5 @@ if(KFAST_SANITIZE)
   add_compile_options(-fsanitize=${KFAST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${KFAST_SANITIZE})
   # Instrumented, libstdc++'s own <regex> trips this one in GCC; the other builds keep it.
-  target_compile_options(kfast_warnings INTERFACE -Wno-error=maybe-uninitialized)
+  target_compile_options(kfast_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-error=maybe-uninitialized>)
 endif()
