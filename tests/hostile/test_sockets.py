@@ -41,7 +41,19 @@ def descriptors(kfastd) -> int:
     """
     with RawSession(kfastd.socket_dir) as session:
         session.greet()
-        return len(os.listdir(f"/proc/{kfastd.pid}/fd"))
+        return sum(is_ours(kfastd.pid, fd) for fd in os.listdir(f"/proc/{kfastd.pid}/fd"))
+
+
+def is_ours(pid: int, fd: str) -> bool:
+    """False for librdkafka's TCP sockets and pipes, which come and go with its broker connection."""
+    try:
+        target = os.readlink(f"/proc/{pid}/fd/{fd}")
+    except FileNotFoundError:
+        return False
+    if target.startswith("socket:["):
+        with open(f"/proc/{pid}/net/unix", encoding="ascii", errors="replace") as table:
+            return target[8:-1] in {line.split()[6] for line in table}
+    return not target.startswith("pipe:")
 
 
 @pytest.fixture(autouse=True)
