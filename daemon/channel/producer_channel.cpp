@@ -241,9 +241,7 @@ void ProducerChannel::set_topic_state(std::uint16_t index, ipc::TopicState state
 }
 
 void ProducerChannel::mark_done(TakenFrame& frame, bool lost) {
-  lost_.put_plain(frame.position, lost);
-  // A reader of the bitmaps after our death must not see "done" without the right companion bit.
-  std::atomic_thread_fence(std::memory_order_release);
+  lost_.put_plain(frame.position, lost);  // first: "done" must never be seen without it
   done_.mark(frame.position, frame.size);
   frame.done = true;
 }

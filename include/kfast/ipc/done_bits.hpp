@@ -42,14 +42,15 @@ class DoneBits {
     }
   }
 
-  /// Marks the frame at `position` of `size` aligned bytes, which does not wrap, as done.
+  /// Marks the frame at `position` of `size` aligned bytes, which does not wrap, as done. Release
+  /// stores: a successor that sees a bit also sees what was written before it, the companion's.
   void mark(std::uint64_t position, std::uint64_t size) noexcept {
     const bool value = done_value(position, ring_bytes_);
     std::uint64_t bit = bit_of(position);
     const std::uint64_t end = bit + size / kFrameAlign;
     while (bit < end) {
       if (bit % 8 == 0 && end - bit >= 8) {
-        bits_[bit / 8].store(value ? 0xFFU : 0x00U, std::memory_order_relaxed);
+        bits_[bit / 8].store(value ? 0xFFU : 0x00U, std::memory_order_release);
         bit += 8;
       } else {
         put(bit, value);
@@ -76,7 +77,7 @@ class DoneBits {
     const auto mask = static_cast<std::uint8_t>(1U << (bit % 8));
     const std::uint8_t old = byte.load(std::memory_order_relaxed);
     byte.store(static_cast<std::uint8_t>(value ? old | mask : old & ~mask),
-               std::memory_order_relaxed);
+               std::memory_order_release);
   }
   [[nodiscard]] bool get(std::uint64_t bit) const noexcept {
     return (bits_[bit / 8].load(std::memory_order_relaxed) >> (bit % 8) & 1U) != 0;
