@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t error_size = 512;
 
 // librdkafka quotes the value that it refuses, whole or in part.
-std::string without_secret(std::string message, const Property& property) {
+std::string without_secret(const std::string& message, const Property& property) {
   return property.secret ? "its message is not shown, because it may quote the secret" : message;
 }
 

@@ -82,7 +82,7 @@ bool has_hung_up(int socket_fd) {
 }
 
 std::string user_name(uid_t uid) {
-  std::vector<char> buffer(16 * 1024);
+  std::vector<char> buffer(std::size_t{16} * 1024);
   struct passwd entry {};
   struct passwd* found = nullptr;
   ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
