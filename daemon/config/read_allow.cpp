@@ -10,7 +10,7 @@
 namespace kfast::daemon::config {
 namespace {
 
-constexpr std::size_t lookup_buffer = 64 * 1024;  // a group's members can be many
+constexpr std::size_t lookup_buffer = std::size_t{64} * 1024;  // a group's members can be many
 constexpr std::int64_t nobody = 65534;
 
 std::optional<uid_t> uid_of(const std::string& user) {

@@ -53,10 +53,11 @@ bool assign(const Node& node, const Key& key, Struct& into) {
   if constexpr (std::is_same_v<Struct, Daemon>) {
     if (const auto* field = std::get_if<std::string Daemon::*>(&key.field)) {
       auto value = text_of(node, key);
-      if (value) {
-        into.*(*field) = *std::move(value);
+      if (!value) {
+        return false;
       }
-      return value.has_value();
+      into.*(*field) = *std::move(value);
+      return true;
     }
   }
   return false;
