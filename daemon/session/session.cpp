@@ -280,18 +280,22 @@ bool Session::on_open(const Packet& packet) {
   }
   channel.profile = text_of(open.profile);
   channel.reports = open.reports;
-  channel.principal = peer_.principal;
-  channel.pid = peer_.pid;
-  channel.link = link_;
-  channels_.insert(channel.number);
-  server_.environment().counters.add(DaemonCounter::channels_opened);
-  server_.show_ring_bytes();
-  server_.environment().counters.add(DaemonCounter::channels);
+  own(channel, DaemonCounter::channels_opened);
   spdlog::info("channel opened channel={} principal={} pid={} program={} profile={} ring={}",
                channel.number, peer_.principal.name, peer_.pid, program_, channel.profile,
                geometry.c2d_ring_bytes);
   server_.environment().shard.add_channel(std::move(channel));
   return true;
+}
+
+void Session::own(shard::NewChannel& channel, DaemonCounter how) {
+  channel.principal = peer_.principal;
+  channel.pid = peer_.pid;
+  channel.link = link_;
+  channels_.insert(channel.number);
+  server_.environment().counters.add(how);
+  server_.environment().counters.add(DaemonCounter::channels);
+  server_.show_ring_bytes();
 }
 
 bool Session::on_resume(Packet& packet) {
@@ -350,13 +354,7 @@ bool Session::on_resume(Packet& packet) {
   }
   channel.profile = text_of(resume.profile);
   channel.reports = resume.reports;
-  channel.principal = peer_.principal;
-  channel.pid = peer_.pid;
-  channel.link = link_;
-  channels_.insert(channel.number);
-  server_.environment().counters.add(DaemonCounter::channels_resumed);
-  server_.show_ring_bytes();
-  server_.environment().counters.add(DaemonCounter::channels);
+  own(channel, DaemonCounter::channels_resumed);
   spdlog::info("channel taken back channel={} principal={} pid={} profile={} head={} taken={}",
                channel.number, peer_.principal.name, peer_.pid, channel.profile,
                adopted->inheritance.head, adopted->inheritance.taken);

@@ -15,6 +15,8 @@
 #include "policy/quota.hpp"
 #include "session/packet.hpp"
 #include "shard/client_link.hpp"
+#include "shard/shard.hpp"
+#include "telemetry/counters.hpp"
 
 namespace kfast::daemon::session {
 
@@ -79,6 +81,8 @@ class Session {
   bool on_open(const Packet& packet);
   bool on_resume(Packet& packet);
   bool on_close(const Packet& packet);
+  /// Makes a channel this session's, and counts it as opened or resumed.
+  void own(shard::NewChannel& channel, telemetry::DaemonCounter how);
   bool refuse(std::uint32_t request, ipc::RefusalCode code, const std::string& why);
   /// Leases for a channel of this geometry, or a refusal that was sent.
   bool take_leases(std::uint32_t request, const ipc::Geometry& geometry,
