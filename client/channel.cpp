@@ -58,7 +58,6 @@ void Channel::bind_daemon_side(const ipc::Opened& opened, std::uint64_t head) no
   reader_ = ReportReader(d2c.tail, memory_.c2d().d2c_head, memory_.d2c_ring(),
                          memory_.geometry().d2c_ring_bytes);
   armed_ = false;
-  detached_ = false;
   credit_ = reports_wanted_ ? 0 : ~std::uint64_t{0};
 }
 
@@ -165,9 +164,6 @@ bool Channel::waiting_helps() const noexcept {
 
 std::ptrdiff_t Channel::read_reports(kfast_report_t* out, std::size_t max) noexcept {
   std::size_t count = spill_.pop(out, max);
-  if (detached_) {
-    return static_cast<std::ptrdiff_t>(count);
-  }
   while (count < max) {
     const NextReport next = reader_.next(writer_.tail(), topics_.count(), out[count]);
     if (next == NextReport::malformed) {
@@ -223,42 +219,25 @@ int Channel::read_out_reports(ErrorText& why) noexcept {
   }
 }
 
-int Channel::prepare_hand_over(ErrorText& why) noexcept {
-  if (const int code = read_out_reports(why); code != KFAST_OK) {
-    return code;
-  }
-  // A new daemon's d2c ring starts at position 0, and it reads these words as soon as it has the
-  // segments, which is before we hear of it. So they must say 0 before they are handed over; the
-  // old ring is read out by then.
-  memory_.c2d().d2c_head.store(0, std::memory_order_release);
-  memory_.c2d().waiting.store(0, std::memory_order_release);
-  wanted_wakes_ = 0;
-  armed_ = false;
-  detached_ = true;
-  return KFAST_OK;
-}
-
 int Channel::hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& why) noexcept {
-  // A daemon that takes its own channel back may have reported until now.
   if (const int code = read_out_reports(why); code != KFAST_OK) {
     return code;
   }
   if (const int code = memory_.map_resumed(opened, fds, why); code != KFAST_OK) {
     return code;
   }
-  // The new daemon may have moved on since it answered: what it can report again begins where it
-  // began.
-  const std::uint64_t first = opened.position;
   const std::uint64_t head = memory_.d2c().head.load(std::memory_order_acquire);
-  if (writer_.tail() - first > writer_.capacity() || writer_.tail() - head > writer_.capacity()) {
+  if (opened.position != head || writer_.tail() - head > writer_.capacity()) {
     why.set("kfastd took the channel over at a position that is not in its ring: it is broken");
     return KFAST_ERR_PROTOCOL;
   }
-  seen_.hand_over(first, writer_.tail());
+  // The new d2c ring starts at position 0. The daemon reads these words first when it has Confirm,
+  // and the system call that sends it comes after.
+  memory_.c2d().d2c_head.store(0, std::memory_order_release);
+  memory_.c2d().waiting.store(0, std::memory_order_release);
+  wanted_wakes_ = 0;
+  seen_.hand_over(head, writer_.tail());
   bind_daemon_side(opened, head);
-  if (head != writer_.tail()) {
-    ring_doorbell();  // costs nothing, and the new daemon may rest with our records before it
-  }
   return KFAST_OK;
 }
 

@@ -72,12 +72,8 @@ class Channel {
   /// The wake-up came.
   void disarm() noexcept { armed_ = false; }
 
-  /// First half of a hand-over, before ResumeProducer is sent: reads out the old d2c ring and sets
-  /// this side's words to where a new daemon starts. Returns 0, KFAST_ERR_NO_MEMORY or
-  /// KFAST_ERR_PROTOCOL.
-  [[nodiscard]] int prepare_hand_over(ErrorText& why) noexcept;
-  /// Second half, with the new daemon's answer. Returns 0 or a KFAST_ERR; on an error the old
-  /// memory stays.
+  /// Goes over to the daemon that answered to ResumeProducer, which begins when it has Confirm.
+  /// Returns 0 or a KFAST_ERR; after KFAST_ERR_NO_MEMORY the old memory is still in place.
   [[nodiscard]] int hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& why) noexcept;
 
   /// Bytes of the ring that hold records without an outcome.
@@ -115,8 +111,6 @@ class Channel {
   std::uint32_t next_ordinal_ = 0;  // how many records were sent
   bool reports_wanted_ = true;
   bool armed_ = false;
-  bool detached_ = false;  // between the halves of a hand-over: this side's words belong to the new
-                           // daemon's ring
   ipc::RingWriter<ipc::HostAtomics> writer_;
   ipc::Ringer<ipc::HostAtomics> ringer_;
   SeenReports seen_;

@@ -181,14 +181,6 @@ void Producer::advance() noexcept {
 }
 
 void Producer::hand_back() noexcept {
-  if (const int code = channel_.prepare_hand_over(away_why_); code != KFAST_OK) {
-    if (code == KFAST_ERR_PROTOCOL) {
-      close_for_good(away_why_.c_str());
-    } else {
-      session_.back_off();
-    }
-    return;
-  }
   const ChannelMemory& memory = channel_.memory();
   if (!session_.ask_to_resume(memory.geometry(), memory.c2d_fd(), memory.d2c_fd(), away_why_) &&
       session_.ended()) {
@@ -209,7 +201,7 @@ void Producer::take_over() noexcept {
     session_.back_off();
   } else if (code != KFAST_OK) {
     close_for_good(away_why_.c_str());
-  } else {
+  } else if (session_.confirm(away_why_)) {
     // Whoever waited for reports waited with the daemon that is gone.
     wake_taken_ = true;
   }

@@ -216,6 +216,7 @@ Event Session::take_message(ErrorText& why) noexcept {
     case ipc::MessageType::hello:
     case ipc::MessageType::open_producer:
     case ipc::MessageType::resume_producer:
+    case ipc::MessageType::confirm:
     case ipc::MessageType::close:
       break;
   }
@@ -262,7 +263,6 @@ Event Session::take_opened(ErrorText& why) noexcept {
   }
   state_ = State::open;
   was_open_ = true;
-  delay_ms_ = 0;
   return Event::opened;
 }
 
@@ -337,6 +337,18 @@ bool Session::ask_to_resume(const ipc::Geometry& geometry, int c2d, int d2c,
   ipc::put_text(resume.profile, options_->profile());
   const int fds[] = {c2d, d2c};
   return ask(&resume, sizeof resume, fds, 2, why);
+}
+
+bool Session::confirm(ErrorText& why) noexcept {
+  auto confirm = ipc::make_message<ipc::Confirm>();
+  confirm.channel = opened_.channel;
+  if (send_message(socket_.get(), &confirm, sizeof confirm, nullptr, 0)) {
+    delay_ms_ = 0;
+    return true;
+  }
+  why.format("kfastd hung up on %s: %s", path_, std::strerror(errno));
+  static_cast<void>(lose(KFAST_ERR_NO_DAEMON));
+  return false;
 }
 
 void Session::say_close(std::uint32_t channel) noexcept {

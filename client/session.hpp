@@ -43,6 +43,9 @@ class Session {
   [[nodiscard]] bool ask_to_resume(const ipc::Geometry& geometry, int c2d, int d2c,
                                    ErrorText& why) noexcept;
 
+  /// Says that the resumed channel is in use here. False: the session was lost.
+  [[nodiscard]] bool confirm(ErrorText& why) noexcept;
+
   /// Says that the channel is no longer needed; kfastd drains it. Never waits.
   void say_close(std::uint32_t channel) noexcept;
 

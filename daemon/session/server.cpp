@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "policy/identify.hpp"
@@ -178,7 +179,7 @@ void Server::welcome(ipc::Fd socket) {
     turn_away(socket, RefusalCode::not_allowed, peer.error());
     return;
   }
-  auto lease = environment_.quota.take(peer->principal, policy::Resource::sessions);
+  auto lease = this->lease(peer->principal, policy::Resource::sessions);
   if (!lease) {
     environment_.counters.add(DaemonCounter::sessions_refused_limit);
     telemetry::process_log().log(spdlog::level::warn, "limit:" + peer->principal.name,
@@ -197,15 +198,80 @@ void Server::welcome(ipc::Fd socket) {
   const auto on_socket = [this, id](std::uint32_t) {
     const auto found = sessions_.find(id);
     if (found != sessions_.end() && !found->second->on_readable()) {
-      hang_up(id, "socket closed");
+      on_socket_closed(id);
     }
   };
   // A forked child may hold the socket after the worker's death, so its process is watched, too.
   if (!environment_.loop.add(fd, EPOLLIN, on_socket) ||
-      !environment_.loop.add(pidfd, EPOLLIN,
-                             [this, id](std::uint32_t) { hang_up(id, "process ended"); })) {
+      !environment_.loop.add(pidfd, EPOLLIN, [this, id](std::uint32_t) { on_process_ended(id); })) {
     hang_up(id, "cannot be watched");
   }
+}
+
+void Server::on_socket_closed(std::uint64_t id) {
+  Session& session = *sessions_.at(id);
+  if (!session.awaits_confirm()) {
+    hang_up(id, "socket closed");
+    return;
+  }
+  // A worker that lives hands its segments back again, which drops this session; of one that was
+  // killed its process tells, a little later than its socket.
+  environment_.loop.remove(session.link()->socket());
+  session.retire_channels(true);
+  session.link()->hang_up();
+}
+
+void Server::on_process_ended(std::uint64_t id) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) {
+    return;
+  }
+  // What it said before it died: it may have confirmed a channel.
+  if (found->second->link()->socket() >= 0) {
+    static_cast<void>(found->second->on_readable());
+  }
+  found->second->take_unconfirmed();
+  hang_up(id, "process ended");
+}
+
+void Server::drop_unconfirmed(std::uint64_t c2d_inode) {
+  const auto offer = unconfirmed_.find(c2d_inode);
+  if (offer == unconfirmed_.end()) {
+    return;
+  }
+  const std::uint64_t id = offer->second;
+  unconfirmed_.erase(offer);
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) {
+    return;
+  }
+  found->second->drop_unconfirmed(c2d_inode);
+  if (found->second->link()->socket() < 0 && !found->second->awaits_confirm()) {
+    hang_up(id, "handed back to another session");
+  }
+}
+
+Result<policy::Lease> Server::lease(const policy::Principal& principal, policy::Resource resource,
+                                    std::uint64_t amount) {
+  auto lease = environment_.quota.take(principal, resource, amount);
+  while (!lease && drop_oldest_offer(principal)) {
+    lease = environment_.quota.take(principal, resource, amount);
+  }
+  return lease;
+}
+
+bool Server::drop_oldest_offer(const policy::Principal& principal) {
+  std::optional<std::uint64_t> oldest;
+  for (const auto& [id, session] : sessions_) {
+    if (session->link()->socket() < 0 && session->principal().uid == principal.uid &&
+        (!oldest || id < *oldest)) {
+      oldest = id;
+    }
+  }
+  if (oldest) {
+    hang_up(*oldest, "its offer makes room");
+  }
+  return oldest.has_value();
 }
 
 void Server::hang_up(std::uint64_t id, const char* how) {
@@ -220,6 +286,9 @@ void Server::hang_up(std::uint64_t id, const char* how) {
   environment_.loop.remove(session.pidfd());
   session.retire_channels(true);
   session.link()->hang_up();
+  if (session.awaits_confirm()) {
+    std::erase_if(unconfirmed_, [id](const auto& each) { return each.second == id; });
+  }
   sessions_.erase(found);
   environment_.counters.sub(DaemonCounter::sessions);
 }

@@ -48,6 +48,17 @@ class Server {
   [[nodiscard]] bool draining() const { return draining_; }
   [[nodiscard]] std::uint32_t next_channel() { return ++last_channel_; }
   void show_ring_bytes();
+  /// Which session was offered a channel over a c2d segment that was handed back. Who hands the
+  /// segment back again makes the former offer void: drop_unconfirmed().
+  void note_unconfirmed(std::uint64_t c2d_inode, std::uint64_t session) {
+    unconfirmed_[c2d_inode] = session;
+  }
+  void forget_unconfirmed(std::uint64_t c2d_inode) { unconfirmed_.erase(c2d_inode); }
+  void drop_unconfirmed(std::uint64_t c2d_inode);
+  /// A lease for the principal. Offers whose socket is closed make room for it, oldest first: what
+  /// a worker may come back for keeps nobody out.
+  [[nodiscard]] Result<policy::Lease> lease(const policy::Principal& principal,
+                                            policy::Resource resource, std::uint64_t amount = 1);
   void post_violation(std::uint64_t session, std::string rule);
   void post_channel_closed(std::uint64_t session, std::uint32_t channel);
 
@@ -66,6 +77,9 @@ class Server {
   void on_bell_readable(int fd);
   void welcome(ipc::Fd socket);
   void turn_away(const ipc::Fd& socket, ipc::RefusalCode code, const std::string& why);
+  [[nodiscard]] bool drop_oldest_offer(const policy::Principal& principal);
+  void on_socket_closed(std::uint64_t session);
+  void on_process_ended(std::uint64_t session);
   void hang_up(std::uint64_t session, const char* how);
   /// Accepts one connection, also when no descriptor is left: then it is turned away with words.
   [[nodiscard]] ipc::Fd accept_one(const ipc::Fd& listener, bool& none_left);
@@ -75,7 +89,8 @@ class Server {
   ipc::Fd bell_listener_;
   ipc::Fd reserve_;  // given up for a moment when descriptors run out, to say so to whoever knocks
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
-  std::unordered_map<int, Bell> bells_;  // not bound yet, by fd
+  std::unordered_map<std::uint64_t, std::uint64_t> unconfirmed_;  // c2d inode -> session
+  std::unordered_map<int, Bell> bells_;                           // not bound yet, by fd
   std::uint64_t last_session_ = 0;
   std::uint64_t last_bell_ = 0;
   std::uint32_t last_channel_ = 0;

@@ -132,6 +132,8 @@ bool Session::on_packet(Packet& packet) {
       return on_open(packet);
     case ipc::MessageType::resume_producer:
       return on_resume(packet);
+    case ipc::MessageType::confirm:
+      return on_confirm(packet);
     case ipc::MessageType::close:
       return on_close(packet);
     default:
@@ -187,11 +189,10 @@ bool Session::refuse(std::uint32_t request, RefusalCode code, const std::string&
 
 bool Session::take_leases(std::uint32_t request, const ipc::Geometry& geometry,
                           std::vector<policy::Lease>& leases) {
-  policy::Quota& quota = server_.environment().quota;
   for (const auto& [resource, amount] :
        {std::pair{policy::Resource::channels, std::uint64_t{1}},
         std::pair{policy::Resource::ring_bytes, geometry.c2d_bytes + geometry.d2c_bytes}}) {
-    auto lease = quota.take(peer_.principal, resource, amount);
+    auto lease = server_.lease(peer_.principal, resource, amount);
     if (!lease) {
       server_.environment().counters.add(DaemonCounter::channels_refused_limit);
       telemetry::process_log().log(spdlog::level::warn, "limit:" + peer_.principal.name,
@@ -320,6 +321,7 @@ bool Session::on_resume(Packet& packet) {
            "the channel is still being drained for its last session: try again soon");
     return true;
   }
+  server_.drop_unconfirmed(channel::inode_of(packet.fds[0]));
   shard::NewChannel channel;
   if (!take_leases(resume.request, g, channel.leases)) {
     return true;
@@ -354,12 +356,52 @@ bool Session::on_resume(Packet& packet) {
   }
   channel.profile = text_of(resume.profile);
   channel.reports = resume.reports;
+  server_.note_unconfirmed(channel.segments.c2d_inode, id_);
+  unconfirmed_.emplace(channel.number, std::move(channel));
+  server_.show_ring_bytes();
+  return true;
+}
+
+bool Session::on_confirm(const Packet& packet) {
+  ipc::Confirm confirm{};
+  if (!parse(packet, confirm)) {
+    refuse(0, RefusalCode::bad_message, "a malformed Confirm message");
+    return false;
+  }
+  if (server_.draining()) {
+    refuse(0, RefusalCode::draining, "kfastd is stopping: try again when it is back");
+    return false;
+  }
+  auto offered = unconfirmed_.extract(confirm.channel);
+  if (offered.empty()) {
+    refuse(0, RefusalCode::bad_message, "a Confirm for a channel that was not offered");
+    return false;
+  }
+  begin_resumed(std::move(offered.mapped()));
+  return true;
+}
+
+void Session::begin_resumed(shard::NewChannel channel) {
+  server_.forget_unconfirmed(channel.segments.c2d_inode);
   own(channel, DaemonCounter::channels_resumed);
   spdlog::info("channel taken back channel={} principal={} pid={} profile={} head={} taken={}",
                channel.number, peer_.principal.name, peer_.pid, channel.profile,
-               adopted->inheritance.head, adopted->inheritance.taken);
+               channel.inherited->head, channel.inherited->taken);
   server_.environment().shard.add_channel(std::move(channel));
-  return true;
+}
+
+void Session::take_unconfirmed() {
+  for (auto& [number, channel] : std::exchange(unconfirmed_, {})) {
+    // Its words in c2d are still about the old d2c ring, and nobody is left to read a report.
+    channel.reports = ipc::ReportsMode::none;
+    begin_resumed(std::move(channel));
+  }
+}
+
+void Session::drop_unconfirmed(std::uint64_t c2d_inode) {
+  std::erase_if(unconfirmed_, [c2d_inode](const auto& each) {
+    return each.second.segments.c2d_inode == c2d_inode;
+  });
 }
 
 bool Session::on_close(const Packet& packet) {

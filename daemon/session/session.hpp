@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -63,6 +64,12 @@ class Session {
 
   /// Ends it from our side: tells the client why, and gives its channels up.
   void end(ipc::RefusalCode code, const std::string& why);
+  /// Whether the client was offered a channel that it handed back, and has not confirmed it.
+  [[nodiscard]] bool awaits_confirm() const { return !unconfirmed_.empty(); }
+  /// The worker is dead: what it had handed back is taken as it stands, for retire_channels().
+  void take_unconfirmed();
+  /// Gives the offer of a channel over this c2d segment up, as its client asks again elsewhere.
+  void drop_unconfirmed(std::uint64_t c2d_inode);
   /// Hands the channels to their shards to be drained (or, after a violation, stopped).
   void retire_channels(bool trust_rings);
   /// A channel's memory is gone.
@@ -80,7 +87,10 @@ class Session {
   bool on_hello(const Packet& packet);
   bool on_open(const Packet& packet);
   bool on_resume(Packet& packet);
+  bool on_confirm(const Packet& packet);
   bool on_close(const Packet& packet);
+  /// Gives a channel that was handed back to its shard.
+  void begin_resumed(shard::NewChannel channel);
   /// Makes a channel this session's, and counts it as opened or resumed.
   void own(shard::NewChannel& channel, telemetry::DaemonCounter how);
   bool refuse(std::uint32_t request, ipc::RefusalCode code, const std::string& why);
@@ -96,6 +106,7 @@ class Session {
   policy::Lease lease_;
   std::shared_ptr<SessionLink> link_;
   std::set<std::uint32_t> channels_;
+  std::map<std::uint32_t, shard::NewChannel> unconfirmed_;  // handed back; by number
   std::uint8_t token_[ipc::kTokenBytes] = {};
   std::string program_;
   bool greeted_ = false;

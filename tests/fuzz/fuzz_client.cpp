@@ -96,7 +96,9 @@ void FuzzClient::step(std::uint8_t what, Input& input) {
     case 6: {
       auto close = ipc::make_message<ipc::Close>();
       close.channel = channels_.empty() ? shape : channels_[shape % channels_.size()].number;
-      return send_spoiled(close, input);
+      auto confirm = ipc::make_message<ipc::Confirm>();
+      confirm.channel = offered_;
+      return shape % 2 == 0 ? send_spoiled(close, input) : send_spoiled(confirm, input);
     }
     case 7:
     case 8:
@@ -215,6 +217,13 @@ void FuzzClient::read_answers() {
       welcome_ = welcome;
     } else if (daemon::session::parse(packet, opened) && packet.fds.size() == ipc::kMaxFds) {
       channels_.push_back({opened.channel, opened.geometry, std::move(packet.fds)});
+    } else if (daemon::session::parse(packet, opened)) {
+      offered_ = opened.channel;
+      if (offered_ % 4 != 0) {
+        auto confirm = ipc::make_message<ipc::Confirm>();
+        confirm.channel = offered_;
+        send_raw(&confirm, sizeof confirm, {});
+      }
     }
   }
 }

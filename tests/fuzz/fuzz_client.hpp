@@ -48,7 +48,8 @@ class FuzzClient {
   std::string bell_path_;
   ipc::Fd socket_;
   ipc::Welcome welcome_{};
-  int owed_ = 0;  // answers to messages that were sent
+  std::uint32_t offered_ = 0;  // the last resumed channel
+  int owed_ = 0;               // answers to messages that were sent
   std::vector<Channel> channels_;
   std::vector<ipc::Fd> bells_;
   std::vector<ipc::Fd> kept_;

@@ -26,6 +26,7 @@ from harness.raw_session import (
     Bell,
     RawSession,
     close_channel,
+    confirm,
     hello,
     message,
     open_producer,
@@ -130,6 +131,8 @@ AFTER_HELLO = {
     "an open cut short": open_producer()[:50],
     "an open with a wrong size": message(OPEN_PRODUCER, bytes(10)),
     "a resume without segments": message(RESUME_PRODUCER, bytes(160)),
+    "a confirm of nothing": confirm(4711),
+    "a confirm cut short": confirm(1)[:12],
     "nonsense": b"\xff" * 64,
 }
 
@@ -241,6 +244,40 @@ def test_a_hand_back_of_other_things_is_refused(kfastd):
             os.close(descriptor)
 
 
+def test_a_channel_belongs_to_who_handed_it_back_last(kfastd):
+    mark = kfastd.mark()
+    with RawSession(kfastd.socket_dir) as session:
+        session.greet()
+        channel = session.open()
+        segments = os.dup(channel.c2d_fd), os.dup(channel.d2c_fd)
+        channel.close()
+    kfastd.wait_log("channel closed", since=mark)
+    mark = kfastd.mark()
+    sessions = [RawSession(kfastd.socket_dir) for _ in range(4)]
+    offers = []
+    for session in sessions:
+        session.greet()
+        session.send(resume(geometry()), segments)
+        answer = session.receive()
+        assert answer.kind == OPENED, answer
+        offers.append(struct.unpack_from("<II", answer.body)[1])
+        for descriptor in answer.fds:
+            os.close(descriptor)
+        if len(offers) == 1:
+            session.close()  # its offer waits for the process, which lives
+    for session, offer in zip(sessions[1:3], offers[1:3]):
+        session.send(confirm(offer))
+        (answer,) = session.wait_end()
+        assert answer.refusal[0] == BAD_MESSAGE and "not offered" in answer.refusal[1]
+    sessions[3].send(confirm(offers[3]))
+    kfastd.wait_log(f"channel taken back channel={offers[3]} ", since=mark)
+    for session in sessions:
+        session.close()
+    for descriptor in segments:
+        os.close(descriptor)
+    kfastd.wait_log(f"channel closed channel={offers[3]}$", since=mark)
+
+
 def test_a_session_that_hangs_up_at_any_moment_leaves_nothing(kfastd):
     mark = kfastd.mark()
     for _ in range(20):
@@ -303,6 +340,32 @@ def test_an_impossible_tail_ends_the_session(kfastd):
             channel.close()
             assert answer.refusal[0] == VIOLATION
         kfastd.wait_log("channel closed", since=mark)
+
+
+def test_a_worker_that_rings_in_a_loop_is_heard_less_and_loses_no_wake_up(kfastd):
+    def muted() -> int:
+        return kfastctl.stat(kfastd.socket_dir).value("kfast_shard_doorbells_muted_total")
+
+    with RawSession(kfastd.socket_dir) as session:
+        session.greet()
+        channel = session.open()
+        before = muted()
+        for _ in range(100):
+            for _ in range(10_000):
+                os.eventfd_write(channel.doorbell, 1)
+            if muted() > before:
+                break
+        assert muted() > before
+        for _ in range(10_000):
+            os.eventfd_write(channel.doorbell, 1)
+        mark = kfastd.mark()
+        channel.name_topic(0, b"t")
+        channel.write_frame(BAD_FRAMES["zeros"])
+        (answer,) = session.wait_end()
+        channel.close()
+        assert answer.refusal[0] == VIOLATION
+    kfastd.wait_log("channel closed", since=mark)
+    kfastd.wait_log("a worker rings its doorbell again and again without a record")
 
 
 def test_another_protocol_on_the_bell_socket_is_refused_with_words(kfastd):

@@ -8,6 +8,7 @@
 //          <------------------------------ Opened + fds{c2d, d2c, eventfd, shard page} | Refused
 //   ResumeProducer + fds{c2d, d2c} ------>
 //          <------------------------------ Opened + fds{d2c, eventfd, shard page} | Refused
+//   Confirm -----------------------------> (the daemon takes nothing of a resumed channel before)
 //   Close -------------------------------> (the daemon drains what was committed)
 //          <------------------------------ Closed
 //          <------------------------------ Wake (reports are there, or room is), Notice (a last
@@ -44,6 +45,7 @@ enum class MessageType : std::uint16_t {
   closed = 8,
   wake = 9,
   notice = 10,
+  confirm = 11,
 };
 
 struct MessageHead {
@@ -146,6 +148,17 @@ struct Opened {
   Geometry geometry;
 };
 static_assert(sizeof(Opened) == 120);
+
+/// The client has what came with Opened for a resumed channel, and lets go of the d2c segment that
+/// it handed back. Until then the old segment says what was reported, so the daemon must not go on:
+/// an answer that the client could not take would leave it with a past that is no longer true.
+struct Confirm {
+  static constexpr MessageType kType = MessageType::confirm;
+  MessageHead head;
+  std::uint32_t channel;
+  std::uint32_t zero;
+};
+static_assert(sizeof(Confirm) == 16);
 
 struct Close {
   static constexpr MessageType kType = MessageType::close;

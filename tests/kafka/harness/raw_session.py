@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 WIRE_MAGIC = 0x5353464B
 HELLO, WELCOME, REFUSED, OPEN_PRODUCER, OPENED, RESUME_PRODUCER = range(1, 7)
-CLOSE, CLOSED, WAKE, NOTICE = range(7, 11)
+CLOSE, CLOSED, WAKE, NOTICE, CONFIRM = range(7, 12)
 
 VERSION, BAD_MESSAGE, UNKNOWN_PROFILE, LIMIT, NOT_ALLOWED, BAD_GEOMETRY = range(1, 7)
 OUT_OF_RESOURCES, DRAINING, BUSY, BAD_SEGMENT, VIOLATION = range(7, 12)
@@ -36,6 +36,10 @@ def open_producer(ring=65536, reports_ring=65536, topics=4, reports=0, profile=b
 
 def close_channel(channel: int) -> bytes:
     return message(CLOSE, struct.pack("<II", channel, 0))
+
+
+def confirm(channel: int) -> bytes:
+    return message(CONFIRM, struct.pack("<II", channel, 0))
 
 
 class Answer(NamedTuple):

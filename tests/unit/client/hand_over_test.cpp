@@ -1,5 +1,6 @@
 // kfastd goes away and another one comes: nothing is lost, and nothing is reported twice.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstring>
 #include <set>
@@ -51,10 +52,15 @@ class HandOver : public OpenProducer {
   void take_over() {
     come_back([&](const ipc::ResumeProducer& request, Message& message) {
       channel.emplace(request.geometry, std::move(message.fds[0]), std::move(message.fds[1]));
-      EXPECT_EQ(channel->c2d().d2c_head.load(), 0U);
-      EXPECT_EQ(channel->c2d().waiting.load(), 0U);
       session.resume(*channel, request.request);
+      await_confirm();
     });
+  }
+
+  void await_confirm() {
+    EXPECT_EQ(session.receive().as<ipc::Confirm>().channel, 2U);
+    // What the daemon reads first is about its own ring.
+    EXPECT_EQ(channel->c2d().d2c_head.load(), 0U);
   }
 
   std::optional<FakeChannel> old_;
@@ -197,6 +203,30 @@ TEST_F(HandOver, ABusyDaemonIsAskedAgain) {
   EXPECT_EQ(kfast_flush(producer, -1), KFAST_OK);
 }
 
+TEST_F(HandOver, AnAnswerThatTheWorkerCannotTakeIsNotConfirmed) {
+  open();
+  ASSERT_EQ(send_frame(24), 0);
+  die();
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  come_back([&](const ipc::ResumeProducer& request, Message& message) {
+    FakeChannel offered(request.geometry, std::move(message.fds[0]), std::move(message.fds[1]));
+    const rlimit none{3, limit.rlim_max};  // poll() itself wants one
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    session.resume(offered, request.request);
+    EXPECT_TRUE(session.receive().ended);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  });
+  EXPECT_EQ(send_frame(24), 24);
+  daemon.stop();
+  take_over();  // as if the first had not been
+  channel->report({0, 24});
+  channel->move_head(48);
+  session.wake();
+  EXPECT_EQ(kfast_flush(producer, -1), KFAST_OK);
+  EXPECT_EQ(all_reports().size(), 2U);
+}
+
 TEST_F(HandOver, NonsenseIsNoReasonToGiveUpTheRing) {
   open();
   ASSERT_EQ(send_frame(24), 0);
@@ -257,6 +287,7 @@ TEST_F(HandOver, AFlushBeginsBeforeAndEndsAfterIt) {
   ASSERT_EQ(message.fds.size(), 2U);
   channel.emplace(request.geometry, std::move(message.fds[0]), std::move(message.fds[1]));
   session.resume(*channel, request.request);
+  await_confirm();
   while (channel->c2d().waiting.load() == 0) {
     std::this_thread::yield();
   }
