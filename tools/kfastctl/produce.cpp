@@ -12,7 +12,7 @@
 namespace kfast::ctl {
 namespace {
 
-constexpr std::size_t kChunk = 256 * 1024;
+constexpr std::size_t kChunk = std::size_t{256} * 1024;
 // The largest record that any ring takes: a quarter of the largest ring. Lines beyond it are not
 // even held in memory.
 constexpr std::size_t kLongestRecord = std::size_t{256} << 20;

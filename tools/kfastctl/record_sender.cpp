@@ -135,7 +135,7 @@ bool RecordSender::send(const KeyAndValue& record) {
     } else if (patience.is_over("room in the ring", kfast_last_error(producer_.get()))) {
       --counts_.records;
       std::fprintf(stderr, "kfastctl: no room in the ring for record %llu: %s\n",
-                   static_cast<unsigned long long>(counts_.records + 1),
+                   static_cast<unsigned long long>(counts_.records) + 1,
                    kfast_last_error(producer_.get()));
       return false;
     }
