@@ -1,8 +1,11 @@
 #include "channel/producer_channel.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace kfast::daemon::channel {
@@ -30,6 +33,13 @@ constexpr std::uint64_t budget(std::uint64_t ring_bytes) {
 }
 constexpr std::uint64_t budget_reopens(std::uint64_t ring_bytes) {
   return ring_bytes / 8 * 3;
+}
+
+// librdkafka and we need about 220 bytes for a record in flight beside its own, however small it
+// is. This bounds them by the ring's size. The report credit of a channel with the usual report
+// ring is half of it.
+constexpr std::uint64_t most_in_flight(std::uint64_t ring_bytes) {
+  return std::max<std::uint64_t>(ring_bytes / 64, 1024);
 }
 
 std::atomic<std::uint8_t>* bytes_at(std::byte* at) {
@@ -114,8 +124,9 @@ Submission ProducerChannel::decide(Topic& topic, RecordView& view, RecordSink& s
             {Outcome::failed, kErrorInvalidTimestamp, -1, -1},
             FailureReason::invalid};
   }
+  const std::int64_t not_age = view.head.sent_ms <= sent_by_old_clock_ms_ ? forward_ms_ : 0;
   if (settings_.delivery_timeout_ms > 0 &&
-      view.head.sent_ms < now_ms - settings_.delivery_timeout_ms) {
+      view.head.sent_ms < now_ms - not_age - settings_.delivery_timeout_ms) {
     const bool maybe_sent = inherited_taken_.has_value();
     return {Submission::Kind::refused,
             {maybe_sent ? Outcome::unknown : Outcome::failed, kErrorTimedOut, -1, -1},
@@ -140,6 +151,10 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
   // Padding counts, too: frames of padding alone must not hold up other channels.
   for (std::uint32_t frames = 0; frames < max_records && reader_.unread() > 0; ++frames) {
     if (finished_taking()) {
+      break;
+    }
+    if (inflight_.size() >= most_in_flight(segments_.geometry.c2d_ring_bytes)) {
+      result.later = true;
       break;
     }
     if (inherited_taken_ && static_cast<std::int64_t>(reader_.taken() - *inherited_taken_) >= 0) {

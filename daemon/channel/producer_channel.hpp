@@ -2,6 +2,7 @@
 // them, moves the head.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,7 +25,7 @@ struct TakeResult {
   std::uint32_t records = 0;
   std::uint64_t bytes = 0;          // of the ring, padding included
   bool more = false;                // something is left that could be taken now
-  bool later = false;               // the sink has no room now: try again in a while
+  bool later = false;               // no room now, in the sink or for more in flight: try again
   const char* violation = nullptr;  // the rule that the client broke: end its session
 };
 
@@ -63,6 +64,16 @@ class ProducerChannel {
 
   /// True once when the client asked to be woken and there is something new for it since.
   [[nodiscard]] bool must_wake_client();
+
+  /// The wall clock was set; it would say `old_now_ms` without that. Forward: what was sent by the
+  /// old clock does not expire for it. Back: that expires later, since it cannot be told from what
+  /// is sent from now on.
+  void wall_clock_went(std::int64_t old_now_ms, std::int64_t by_ms) {
+    if (by_ms > 0) {
+      sent_by_old_clock_ms_ = old_now_ms;
+      forward_ms_ += by_ms;
+    }
+  }
 
   /// Takes nothing behind what is published now: the daemon is going down, or the worker is gone.
   /// Called again it moves the end forward.
@@ -140,6 +151,8 @@ class ProducerChannel {
       inherited_taken_;            // not yet passed; frames before it may already be in Kafka
   std::uint64_t handed_over_ = 0;  // the word d2c.taken
   std::optional<std::uint64_t> stop_at_;
+  std::int64_t sent_by_old_clock_ms_ = INT64_MIN;  // up to here, before the wall clock went forward
+  std::int64_t forward_ms_ = 0;                    // by how much
   std::uint64_t served_waiting_ = 0;
   std::uint64_t reports_written_ = 0;
   bool stopped_ = false;

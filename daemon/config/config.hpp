@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -64,7 +65,8 @@ struct Allow {
   Where where;
 };
 
-/// [limits.NAME]: the most one principal may hold at a time; 0 means unlimited for the rates.
+/// [limits.NAME]: the most one principal may hold at a time, but for topics: those it has used
+/// since kfastd started. 0 means unlimited for the rates.
 struct Limits {
   std::uint64_t sessions = 256;
   std::uint64_t channels = 256;

@@ -159,6 +159,7 @@ void Instance::on_delivery_event(rd_kafka_event_t* event, EventHandler& handler)
 
 void Instance::publish_gauges() {
   stats_.set(ProfileCounter::in_flight_messages, in_flight_);
+  stats_.set(ProfileCounter::topics, topics_.size());
 }
 
 DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {

@@ -73,7 +73,8 @@ class Instance {
   ~Instance();
 
   /// The handle of a topic, made at its first use so that its metadata is on the way before the
-  /// first record. Null when librdkafka refuses the name.
+  /// first record, and kept until the instance ends: librdkafka frees no topic before, whoever
+  /// gives its handle back. Null when librdkafka refuses the name.
   [[nodiscard]] rd_kafka_topic_t* topic(std::string_view name);
 
   /// Hands a record over. RD_KAFKA_RESP_ERR_NO_ERROR: an outcome will come. Else it was not taken

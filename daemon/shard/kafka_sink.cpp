@@ -1,5 +1,9 @@
 #include "shard/kafka_sink.hpp"
 
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -25,10 +29,10 @@ OpenedTopic KafkaSink::refuse(TopicState state, std::string_view name, rd_kafka_
   opened.state = state;
   opened.refusal = RecordOutcome{Outcome::failed, static_cast<std::int16_t>(error), -1, -1};
   opened.reason = reason;
-  // A name that nothing vouches for must not fill the table of topics.
   const bool legal = !policy::illegal_topic_name(name).has_value();
   const std::string_view counted = state == TopicState::limit ? "(refused)" : name;
-  opened.stats = &stats_.of(instance_.cluster(), legal ? counted : "(illegal)", principal_.name);
+  opened.stats =
+      &stats_.of_refused(instance_.cluster(), legal ? counted : "(illegal)", principal_.name);
   return opened;
 }
 
@@ -37,23 +41,20 @@ OpenedTopic KafkaSink::open_topic(std::string_view name) {
     return refuse(TopicState::not_allowed, name, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
                   FailureReason::invalid, *why);
   }
-  auto lease = quota_.take(principal_, policy::Resource::topics);
-  if (!lease) {
-    return refuse(TopicState::limit, name, RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
-                  FailureReason::not_allowed, lease.error());
-  }
   if (!access_.may_produce(principal_, name)) {
-    topic_leases_.push_back(lease.take());  // refused names count, too: they hold counters
     return refuse(TopicState::not_allowed, name, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
                   FailureReason::not_allowed,
                   "no [[allow]] rule with a matching `produce` pattern; add one to kfastd.toml");
+  }
+  if (const auto claim = claims_.claim(principal_, instance_.profile(), name); !claim) {
+    return refuse(TopicState::limit, name, RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+                  FailureReason::not_allowed, claim.error());
   }
   rd_kafka_topic_t* handle = instance_.topic(name);
   if (handle == nullptr) {
     return refuse(TopicState::not_allowed, name, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
                   FailureReason::invalid, "librdkafka refuses the name");
   }
-  topic_leases_.push_back(lease.take());
   OpenedTopic opened;
   opened.handle = handle;
   opened.stats = &stats_.of(instance_.cluster(), name, principal_.name);

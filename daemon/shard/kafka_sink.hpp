@@ -2,14 +2,15 @@
 // principal.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <string_view>
-#include <vector>
 
 #include "channel/record_sink.hpp"
 #include "kafka/instance.hpp"
 #include "policy/access_list.hpp"
 #include "policy/principal.hpp"
-#include "policy/quota.hpp"
+#include "shard/topic_claims.hpp"
 #include "shard/topic_stats.hpp"
 
 namespace kfast::daemon::shard {
@@ -18,8 +19,12 @@ namespace kfast::daemon::shard {
 class KafkaSink : public channel::RecordSink {
  public:
   KafkaSink(kafka::Instance& instance, const policy::Principal& principal,
-            const policy::AccessList& access, policy::Quota& quota, TopicStats& stats)
-      : instance_(instance), principal_(principal), access_(access), quota_(quota), stats_(stats) {}
+            const policy::AccessList& access, TopicClaims& claims, TopicStats& stats)
+      : instance_(instance),
+        principal_(principal),
+        access_(access),
+        claims_(claims),
+        stats_(stats) {}
 
   [[nodiscard]] channel::OpenedTopic open_topic(std::string_view name) override;
   [[nodiscard]] channel::Submission submit(void* topic_handle, channel::RecordView& record,
@@ -33,9 +38,8 @@ class KafkaSink : public channel::RecordSink {
   kafka::Instance& instance_;
   const policy::Principal principal_;  // a copy: the shard's slots move
   const policy::AccessList& access_;
-  policy::Quota& quota_;
+  TopicClaims& claims_;
   TopicStats& stats_;
-  std::vector<policy::Lease> topic_leases_;
 };
 
 }  // namespace kfast::daemon::shard

@@ -3,10 +3,13 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "config/kafka_conf.hpp"
@@ -14,8 +17,6 @@
 #include "telemetry/process_log.hpp"
 
 namespace kfast::daemon::shard {
-
-using telemetry::Activity;
 
 namespace {
 
@@ -30,6 +31,7 @@ Shard::Shard(std::uint32_t index, Environment environment)
       environment_(environment),
       policy_({static_cast<std::uint32_t>(environment.config.daemon.nap_us),
                static_cast<std::uint32_t>(environment.config.daemon.spin_us)}),
+      topic_claims_(environment.quota),
       topic_stats_(environment.stats),
       stats_(environment.stats.shard_block(index)) {}
 
@@ -210,7 +212,7 @@ void Shard::adopt(NewChannel request) {
                                                 slot.principal.name, request.profile);
   slot.stats.set(telemetry::ChannelCounter::ring_bytes, request.segments.geometry.c2d_ring_bytes);
   slot.sink = std::make_unique<KafkaSink>(*slot.instance, slot.principal, environment_.access,
-                                          environment_.quota, topic_stats_);
+                                          topic_claims_, topic_stats_);
   channel::ProducerChannel::Settings settings;
   settings.number = request.number;
   settings.reports = request.reports;
@@ -219,6 +221,7 @@ void Shard::adopt(NewChannel request) {
                                                             request.inherited);
   slot.empty_rounds = 0;
   slot.retired = slot.violated = slot.touched = false;
+  slot.rings = {};
   by_number_[request.number] = index;
   stats_.set(telemetry::ShardCounter::channels, by_number_.size());
   if (drain_) {
@@ -262,6 +265,7 @@ void Shard::close_drained(std::uint16_t index) {
   }
   by_number_.erase(number);
   std::erase(active_, index);
+  std::erase(muted_, index);
   slot.active = false;
   slot.channel.reset();
   slot.sink.reset();

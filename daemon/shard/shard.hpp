@@ -1,6 +1,8 @@
 // A shard: one thread with its own epoll loop, channels and Kafka instances.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <atomic>
 #include <boost/interprocess/mapped_region.hpp>
@@ -11,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,7 +29,10 @@
 #include "shard/client_link.hpp"
 #include "shard/kafka_sink.hpp"
 #include "shard/rest_policy.hpp"
+#include "shard/topic_claims.hpp"
 #include "shard/topic_stats.hpp"
+#include "shard/vain_rings.hpp"
+#include "shard/wall_clock.hpp"
 #include "telemetry/stats.hpp"
 
 namespace kfast::daemon::shard {
@@ -110,6 +116,7 @@ class Shard : private kafka::EventHandler {
     std::uint16_t generation = 0;
     bool active = false;
     bool heard = false;  // its doorbell is watched; else it must never be parked
+    VainRings rings;
     bool touched = false;
     bool throttled = false;  // over its rate: not looked at before throttled_until_ns_
     bool retired = false;
@@ -140,6 +147,11 @@ class Shard : private kafka::EventHandler {
   void close_drained(std::uint16_t index);
   void end_violator(std::uint16_t index, const char* rule);
   void activate(std::uint16_t index);
+  void on_ring(std::uint16_t index);
+  void listen(const Slot& slot, std::uint16_t index, bool on);
+  void mute(std::uint16_t index);
+  void hear_muted_again();
+  void read_clocks();
   void rest(Rest choice);
   void wait(std::int64_t timeout_ns);
   void check_drain();
@@ -152,6 +164,8 @@ class Shard : private kafka::EventHandler {
   boost::interprocess::mapped_region page_;
   ipc::ShardRest<ipc::HostAtomics> rest_;
   RestPolicy policy_;
+  WallClock wall_clock_;
+  TopicClaims topic_claims_;
   TopicStats topic_stats_;
   telemetry::ShardBlock stats_;
   std::map<std::string, Profile, std::less<>> profiles_;
@@ -161,6 +175,8 @@ class Shard : private kafka::EventHandler {
   std::vector<std::uint16_t> free_slots_;
   std::vector<std::uint16_t> active_;
   std::vector<std::uint16_t> touched_;
+  std::vector<std::uint16_t> muted_;  // their doorbells are not listened to
+  std::uint64_t muted_until_ns_ = 0;  // 0: none is
   std::map<std::uint32_t, std::uint16_t> by_number_;
   std::map<uid_t, policy::RateLimit> rates_;
   std::uint64_t throttled_until_ns_ = 0;  // 0: nobody

@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <iterator>
+#include <utility>
 
 #include "shard/epoll_tag.hpp"
 #include "shard/shard.hpp"
@@ -29,11 +32,18 @@ constexpr std::uint32_t kEmptyRoundsToPark = 16;
 /// How long a channel waits whose record librdkafka would not take.
 constexpr std::uint64_t kLaterNs = 10'000'000;
 
+/// How long a doorbell is not listened to that rings for nothing.
+constexpr std::uint64_t kMutedNs = 10'000'000;
+
 std::uint64_t now_ns(clockid_t clock) {
   timespec t{};
   ::clock_gettime(clock, &t);
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000U +
          static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+std::int64_t now_ms(clockid_t clock) {
+  return static_cast<std::int64_t>(now_ns(clock) / 1'000'000U);
 }
 
 }  // namespace
@@ -66,6 +76,8 @@ void Shard::run() {
 std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
   stats_.add(ShardCounter::rounds);
   throttled_until_ns_ = 0;
+  read_clocks();
+  hear_muted_again();
   std::uint64_t records = 0;
   for (std::size_t i = 0; i < active_.size();) {
     const std::uint16_t index = active_[i];
@@ -74,6 +86,9 @@ std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
     records += taken;
     may_nap = may_nap && slot.instance->linger_ms() > 0;
     slot.empty_rounds = taken == 0 ? slot.empty_rounds + 1 : 0;
+    if (slot.rings.looked(taken != 0)) {
+      mute(index);
+    }
     const bool idle =
         slot.channel->finished_taking() ||
         (slot.heard && slot.empty_rounds >= kEmptyRoundsToPark && slot.channel->park());
@@ -99,9 +114,9 @@ std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
     return 0;
   }
   at_most = static_cast<std::uint32_t>(std::min<std::uint64_t>(at_most, budget.records));
-  const auto now_ms = static_cast<std::int64_t>(now_ns(CLOCK_REALTIME_COARSE) / 1'000'000U);
-  const channel::TakeResult taken =
-      slot.channel->take(*slot.sink, opaque_base(index, slot.generation), at_most, now_ms);
+  // The time of the round's reading: a step that comes later must not be seen without its notice.
+  const channel::TakeResult taken = slot.channel->take(
+      *slot.sink, opaque_base(index, slot.generation), at_most, wall_clock_.now_ms());
   if (taken.bytes != 0) {
     slot.rate->spend(taken.records, taken.bytes);
     stats_.add(ShardCounter::taken_messages, taken.records);
@@ -118,6 +133,23 @@ std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
   }
   more = more || taken.more;
   return taken.records;
+}
+
+void Shard::read_clocks() {
+  const auto step = wall_clock_.read(now_ms(CLOCK_REALTIME_COARSE), now_ms(CLOCK_MONOTONIC_COARSE));
+  if (!step) {
+    return;
+  }
+  spdlog::warn(
+      "the wall clock went {} by {} ms (it was set, or the host slept): delivery timeouts of "
+      "records that wait in rings {}",
+      step->by_ms < 0 ? "back" : "forward", step->by_ms < 0 ? -step->by_ms : step->by_ms,
+      step->by_ms < 0 ? "end as much later" : "are not shortened by it");
+  for (const Slot& slot : slots_) {
+    if (slot.channel) {
+      slot.channel->wall_clock_went(step->old_now_ms, step->by_ms);
+    }
+  }
 }
 
 void Shard::hold_back(Slot& slot, std::uint64_t until_ns) {
@@ -198,6 +230,62 @@ void Shard::activate(std::uint16_t index) {
   active_.push_back(index);
 }
 
+void Shard::on_ring(std::uint16_t index) {
+  stats_.add(ShardCounter::wakeups);
+  slots_[index].rings.rung();
+  activate(index);
+}
+
+void Shard::listen(const Slot& slot, std::uint16_t index, bool on) {
+  epoll_event event{};
+  event.events = on ? EPOLLIN | EPOLLET : 0U;
+  event.data.u64 = tag_of(EpollSource::channel, index, slot.generation);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, slot.doorbell.get(), &event) != 0) {
+    spdlog::critical("cannot change how a doorbell is watched: {}", std::strerror(errno));
+    std::abort();  // it is watched, so this cannot fail; a deaf channel would hang its worker
+  }
+}
+
+// A client that rings in a loop would keep this thread awake, on our processor time, and keep it
+// from napping, so that all others must ring, too. So its doorbell is not listened to for a while.
+//
+// No wake-up is lost by that, whoever rang: nobody but the client reads the eventfd, so after a
+// ring it stays readable, and listening again to a readable descriptor makes it heard at once. That
+// comes after the ring, and so after the record that was published before the ring; the look at
+// the tail that follows finds it.
+void Shard::mute(std::uint16_t index) {
+  Slot& slot = slots_[index];
+  if (!slot.heard || std::find(muted_.begin(), muted_.end(), index) != muted_.end()) {
+    return;
+  }
+  listen(slot, index, false);
+  muted_.push_back(index);
+  if (muted_until_ns_ == 0) {
+    muted_until_ns_ = now_ns(CLOCK_MONOTONIC_COARSE) + kMutedNs;
+  }
+  stats_.add(ShardCounter::doorbells_muted);
+  if (slot.throttled || slot.channel->finished_taking()) {
+    return;  // it may have records; we do not take them now
+  }
+  telemetry::process_log().log(
+      spdlog::level::warn, "vain:" + slot.principal.name,
+      "a worker rings its doorbell again and again without a record: it is heard every {} ms at "
+      "most channel={} principal={}",
+      kMutedNs / 1'000'000, slot.channel->number(), slot.principal.name);
+}
+
+void Shard::hear_muted_again() {
+  if (muted_until_ns_ == 0 || now_ns(CLOCK_MONOTONIC_COARSE) < muted_until_ns_) {
+    return;
+  }
+  for (const std::uint16_t index : muted_) {
+    slots_[index].rings.listened_again();
+    listen(slots_[index], index, true);
+  }
+  muted_.clear();
+  muted_until_ns_ = 0;
+}
+
 bool Shard::anything_published() const {
   return std::any_of(active_.begin(), active_.end(), [this](std::uint16_t index) {
     return !slots_[index].throttled && slots_[index].channel->published();
@@ -235,10 +323,11 @@ std::int64_t Shard::next_deadline_ns() {
   if (const auto due = telemetry::process_log().flush_ended()) {
     sooner(*due);
   }
-  if (throttled_until_ns_ != 0) {
-    const std::uint64_t coarse = now_ns(CLOCK_MONOTONIC_COARSE);
-    const std::uint64_t left = throttled_until_ns_ > coarse ? throttled_until_ns_ - coarse : 0;
-    sooner(now + std::chrono::nanoseconds(left));
+  for (const std::uint64_t until : {throttled_until_ns_, muted_until_ns_}) {
+    if (until != 0) {
+      const std::uint64_t coarse = now_ns(CLOCK_MONOTONIC_COARSE);
+      sooner(now + std::chrono::nanoseconds(until > coarse ? until - coarse : 0));
+    }
   }
   if (drain_) {
     sooner(std::min(drain_->deadline, now + std::chrono::milliseconds(20)));
@@ -270,8 +359,7 @@ void Shard::wait(std::int64_t timeout_ns) {
       case EpollSource::channel: {
         const std::uint16_t index = index_of(tag);
         if (slots_[index].generation == generation_of(tag)) {
-          stats_.add(ShardCounter::wakeups);
-          activate(index);
+          on_ring(index);
         }
         break;
       }

@@ -15,6 +15,7 @@ from harness.daemon import Kfastd, config_for
 from harness.kafka_cluster import KafkaCluster
 from harness.kfast import (
     DELIVERED,
+    FAILED,
     FORKED,
     QUEUE_FULL,
     TIMED_OUT,
@@ -408,6 +409,28 @@ def test_a_broker_that_is_killed_and_comes_back_gets_everything_in_order(own_kaf
         assert len({report.position for report in reports}) == count
         assert all(report.outcome == DELIVERED for report in reports)
         assert_whole(own_kafka, topic, b"p", count)
+
+
+# Many short-lived workers
+
+
+def test_workers_that_come_and_go_with_new_topics_end_at_the_limit(kafka):
+    topics = [kafka.topic("churn") for _ in range(4)]
+    config = config_for(kafka.bootstrap)
+    config["limits"] = {"default": {"topics": 3}}
+    with Kfastd(config) as kfastd:
+
+        def outcome(topic: str) -> int:
+            with Producer(kfastd.socket_dir) as producer:
+                producer.send(topic, None, b"v")
+                return producer.wait_reports(1)[0].outcome
+
+        assert [outcome(topic) for topic in topics] == [DELIVERED] * 3 + [FAILED]
+        # librdkafka keeps a topic for good; those that it has cost nothing more.
+        assert [outcome(topic) for topic in topics[:3] * 2] == [DELIVERED] * 6
+        assert outcome(topics[3]) == FAILED
+        kfastd.wait_log(rf"topic={topics[3]}: limits\.default\.topics = 3 reached \(3 in use by")
+        assert kfastctl.stat(kfastd.socket_dir).value("kfast_profile_topics") == 3
 
 
 # The protocol and the bell, from the header alone
