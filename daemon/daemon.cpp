@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <utility>
 
 #include "process.hpp"
@@ -88,7 +89,7 @@ int Daemon::run() {
                config_.daemon.socket_dir, rd_kafka_version_str(), config_.profiles.size());
   notify("READY=1\nSTATUS=serving");
   loop_->run();
-  limit_shutdown(kShutdownSeconds);
+  limit_shutdown(kShutdownSeconds, drained_);
   shard_->stop();
   notify("STATUS=stopped");
   spdlog::info("kfastd stopped");
@@ -131,10 +132,12 @@ void Daemon::begin_drain() {
           "channels={}",
           left.lost, left.lost_channels);
     }
-    if (left.kept == 0 && left.lost_channels.empty()) {
+    const bool drained = left.kept == 0 && left.lost_channels.empty();
+    if (drained) {
       spdlog::info("drained: every record has its outcome");
     }
-    loop_->post([this, lost = left.lost] {
+    loop_->post([this, drained, lost = left.lost] {
+      drained_ = drained;
       counters_.add(telemetry::DaemonCounter::lost_messages, lost);
       loop_->stop();
     });

@@ -51,6 +51,7 @@ class Daemon {
   std::unique_ptr<shard::Shard> shard_;
   std::unique_ptr<session::Server> server_;
   bool draining_ = false;
+  bool drained_ = false;  // every record has its outcome
 };
 
 }  // namespace kfast::daemon

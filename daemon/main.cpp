@@ -5,6 +5,10 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "command_line.hpp"
 #include "config/check.hpp"
@@ -107,6 +111,7 @@ int main(int argc, char** argv) {
   if (line->check_config) {
     return config::check_config(line->config, std::cout);
   }
+  kfast::daemon::abort_when_out_of_memory();
   telemetry::set_up_log(spdlog::level::info);
   auto signals = kfast::daemon::signals_as_descriptor();
   if (!signals) {

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 namespace kfast::daemon {
 
@@ -65,14 +66,39 @@ Result<ipc::Fd> signals_as_descriptor() {
   return fd;
 }
 
-void limit_shutdown(unsigned seconds) {
-  ::signal(SIGALRM, [](int) {
-    static constexpr char text[] =
-        "kfastd: a broker connection would not close in time; exits without it\n";
-    static_cast<void>(::write(STDERR_FILENO, text, sizeof text - 1));
-    ::_exit(1);
-  });
+namespace {
+
+// For a signal handler: no lock, no allocation.
+template <std::size_t N>
+void say(const char (&text)[N]) {
+  static_cast<void>(::write(STDERR_FILENO, text, N - 1));
+}
+
+}  // namespace
+
+void limit_shutdown(unsigned seconds, bool clean) {
+  if (clean) {
+    ::signal(SIGALRM, [](int) {
+      say("kfastd: every record has its outcome, but librdkafka would not end in time: exits "
+          "without it\n");
+      ::_exit(0);
+    });
+  } else {
+    ::signal(SIGALRM, [](int) {
+      say("kfastd: records without an outcome were left behind, and librdkafka would not end in "
+          "time: exits without it, with status 1\n");
+      ::_exit(1);
+    });
+  }
   ::alarm(seconds);
+}
+
+void abort_when_out_of_memory() {
+  std::set_new_handler([] {
+    say("kfastd: out of memory: give it more (MemoryMax=), or lower limits.*.ring_bytes; records "
+        "without an outcome stay in their workers' rings\n");
+    std::abort();
+  });
 }
 
 void notify(const std::string& state) {

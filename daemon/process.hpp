@@ -19,9 +19,14 @@ void raise_descriptor_limit();
 /// returns a signalfd for them.
 [[nodiscard]] Result<ipc::Fd> signals_as_descriptor();
 
-/// From now on this process ends within `seconds`, whatever hangs; then with exit code 1 and a line
-/// on stderr.
-void limit_shutdown(unsigned seconds);
+/// From now on this process ends within `seconds`, whatever hangs; then with a line on stderr.
+/// `clean` says that every record has its outcome: then a library that hangs is no failure and the
+/// exit code is 0, else 1.
+void limit_shutdown(unsigned seconds, bool clean);
+
+/// Makes every `new` that fails end this process with a line on stderr: no thread could go on, and
+/// rings are kept by their workers.
+void abort_when_out_of_memory();
 
 /// sd_notify(3): tells whoever started us, by $NOTIFY_SOCKET. Does nothing without one.
 void notify(const std::string& state);
