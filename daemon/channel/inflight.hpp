@@ -1,6 +1,7 @@
 // The daemon's private memory of what it has taken from a ring and still owes an outcome.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
@@ -22,6 +23,9 @@ static_assert(sizeof(TakenFrame) == 16);
 /// frames that were ever in flight.
 class InflightFifo {
  public:
+  /// `first` is the number of the first frame.
+  explicit InflightFifo(std::uint32_t first = 0) : first_(first) {}
+
   /// Adds a frame that was just taken; returns its sequence number.
   std::uint32_t push(const TakenFrame& frame) {
     if (count_ == ring_.size()) {
@@ -72,7 +76,7 @@ class InflightFifo {
   }
 
   std::vector<TakenFrame> ring_;  // its size is a power of two
-  std::uint32_t first_ = 0;
+  std::uint32_t first_;
   std::uint32_t count_ = 0;
 };
 

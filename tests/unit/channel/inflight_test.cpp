@@ -59,6 +59,28 @@ TEST(InflightFifo, GrowsWithFramesAcrossTheEndOfItsMemory) {
   }
 }
 
+TEST(InflightFifo, NumbersGoOnAcrossTheirWrap) {
+  constexpr std::uint32_t kFirst = UINT32_MAX - 70;  // grows, too, while it wraps
+  InflightFifo fifo(kFirst);
+  std::uint64_t head = 0;
+  std::uint64_t position = 0;
+  for (std::uint32_t i = 0; i < 200; ++i, position += 8) {
+    EXPECT_EQ(fifo.next_sequence(), kFirst + i);
+    ASSERT_EQ(fifo.push({position, 8, static_cast<std::uint16_t>(i), false}), kFirst + i);
+  }
+  EXPECT_EQ(fifo.find(kFirst - 1), nullptr);
+  EXPECT_EQ(fifo.find(kFirst + 200), nullptr);
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    ASSERT_NE(fifo.find(kFirst + i), nullptr);
+    EXPECT_EQ(fifo.find(kFirst + i)->topic, i);
+    fifo.find(kFirst + i)->done = true;
+  }
+  EXPECT_EQ(drop(fifo, head).size(), 200U);
+  EXPECT_EQ(head, 1600U);
+  EXPECT_EQ(fifo.find(UINT32_MAX), nullptr) << "it has left";
+  EXPECT_EQ(fifo.find(0), nullptr) << "it has left";
+}
+
 TEST(InflightFifo, ASequenceNumberStaysBoundToItsFrameWhileOthersComeAndGo) {
   InflightFifo fifo;
   std::uint64_t head = 0;
