@@ -57,8 +57,8 @@ bool map(bip::mapped_region& region, const ipc::Fd& fd, bip::mode_t mode, std::u
     bip::mapped_region mapped(MappableFd(fd.get()), mode, 0, bytes);
     region.swap(mapped);
     return true;
-  } catch (const bip::interprocess_exception&) {
-    errno = ENOMEM;
+  } catch (const bip::interprocess_exception& failure) {
+    errno = failure.get_native_error() != 0 ? failure.get_native_error() : ENOMEM;
     return false;
   }
 }
@@ -76,6 +76,10 @@ std::string check_memfd(const ipc::Fd& fd, std::uint64_t bytes, int required_sea
   struct statfs system {};
   if (::fstat(fd.get(), &status) != 0 || ::fstatfs(fd.get(), &system) != 0) {
     return std::strerror(errno);
+  }
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY) {
+    return "it was opened for writing only";
   }
   if (static_cast<unsigned long>(system.f_type) != TMPFS_MAGIC) {
     return "it is not on tmpfs";

@@ -1,5 +1,6 @@
 """Whatever is said to its sockets, kfastd answers with words, keeps nothing, and goes on."""
 
+import fcntl
 import os
 import random
 import socket
@@ -219,7 +220,10 @@ def test_a_hand_back_of_other_things_is_refused(kfastd):
     small = memory(10)
     directory = os.open("/", os.O_RDONLY)
     pairs = [(null, null), (reading, writing), (whole, other), (small, small), (whole, whole)]
-    pairs += [(directory, directory), (other, whole)]
+    sealed = memory(c2d_bytes)
+    fcntl.fcntl(sealed, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    write_only = os.open(f"/proc/self/fd/{sealed}", os.O_WRONLY)
+    pairs += [(directory, directory), (other, whole), (sealed, other), (write_only, other)]
     try:
         for pair in pairs:
             with RawSession(kfastd.socket_dir) as session:
@@ -240,8 +244,8 @@ def test_a_hand_back_of_other_things_is_refused(kfastd):
                 (answer,) = session.wait_end()
                 assert answer.refusal[0] == BAD_MESSAGE
     finally:
-        for descriptor in {null, reading, writing, whole, other, small, directory}:
-            os.close(descriptor)
+        for each in {null, reading, writing, whole, other, small, directory, sealed, write_only}:
+            os.close(each)
 
 
 def test_a_channel_belongs_to_who_handed_it_back_last(kfastd):
