@@ -266,6 +266,9 @@ int Producer::reports(kfast_report_t* out, std::size_t max) noexcept {
         "kfastd wrote a report that makes no sense: it is broken; see its log, and report the bug");
     return closed();
   }
+  if (closed_ && count > 0) {
+    session_.readiness().ring_in(0);  // the next call says why
+  }
   return count == 0 && max != 0 && closed_ ? closed() : static_cast<int>(count);
 }
 
