@@ -2,6 +2,9 @@
 // called from it.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "channel.hpp"

@@ -1,6 +1,8 @@
 // Whether this is still the process that opened the producer, at the price of one load.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <cstdint>
 

@@ -1,6 +1,7 @@
 // Reads reports out of a d2c ring, one by one.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 

@@ -2,6 +2,7 @@
 // been read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 

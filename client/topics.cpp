@@ -1,6 +1,7 @@
 #include "topics.hpp"
 
 #include <bit>
+#include <cstddef>
 #include <cstring>
 
 #include "kfast/kfast.h"

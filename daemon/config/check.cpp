@@ -1,6 +1,11 @@
 #include "config/check.hpp"
 
+#include <cstdint>
 #include <iomanip>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "config/kafka_conf.hpp"

@@ -3,9 +3,11 @@
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 namespace kfast::daemon::config {
 namespace {

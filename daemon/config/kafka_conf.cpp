@@ -1,8 +1,10 @@
 #include "config/kafka_conf.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "config/kafka_catalogue.hpp"
 #include "config/kafka_properties.hpp"

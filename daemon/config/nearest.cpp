@@ -1,6 +1,8 @@
 #include "config/nearest.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <utility>
 
 namespace kfast::daemon::config {
 

@@ -1,6 +1,7 @@
 // The known name that a misspelt one most likely meant.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>

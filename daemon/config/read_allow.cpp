@@ -3,6 +3,11 @@
 #include <pwd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "config/read_section.hpp"

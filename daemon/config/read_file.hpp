@@ -1,6 +1,7 @@
 // A small file, whole.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "config/result.hpp"

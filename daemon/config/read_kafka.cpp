@@ -1,5 +1,9 @@
 // [clusters.*] and [profiles.*]: Kafka's properties under Kafka's names.
+#include <cstddef>
 #include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/kafka_catalogue.hpp"

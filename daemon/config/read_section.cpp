@@ -1,7 +1,12 @@
 #include "config/read_section.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
 
 #include "config/nearest.hpp"
 

@@ -1,6 +1,9 @@
 // The reference page, from the tables that the parser uses.
+#include <cstdint>
 #include <iomanip>
 #include <ostream>
+#include <string>
+#include <variant>
 
 #include "config/kafka_properties.hpp"
 #include "config/keys.hpp"

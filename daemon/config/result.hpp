@@ -1,6 +1,7 @@
 // A value or the reason there is none; errors inside the daemon are values.
 #pragma once
 
+#include <cstddef>
 #include <cstdlib>
 #include <string>
 #include <utility>

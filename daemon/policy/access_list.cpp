@@ -1,6 +1,9 @@
 #include "policy/access_list.hpp"
 
+#include <sys/types.h>
+
 #include <algorithm>
+#include <string>
 
 namespace kfast::daemon::policy {
 

@@ -1,6 +1,8 @@
 // Who may do what: [[allow]], compiled.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string_view>
 #include <unordered_map>
 #include <vector>

@@ -1,6 +1,7 @@
 #include "policy/judge.hpp"
 
 #include <algorithm>
+#include <string>
 
 namespace kfast::daemon::policy {
 namespace {

@@ -1,6 +1,7 @@
 #include "policy/pattern.hpp"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace kfast::daemon::policy {
 

@@ -1,6 +1,7 @@
 // Shell-like patterns over names.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>

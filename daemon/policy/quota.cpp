@@ -1,5 +1,8 @@
 #include "policy/quota.hpp"
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <cstdlib>
 #include <mutex>
 #include <optional>

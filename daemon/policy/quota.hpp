@@ -1,7 +1,10 @@
 // What a principal holds at a time, and all of them together, against their limits.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>

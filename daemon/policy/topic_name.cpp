@@ -1,6 +1,7 @@
 #include "policy/topic_name.hpp"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace kfast::daemon::policy {
 namespace {

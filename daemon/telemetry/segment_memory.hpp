@@ -5,11 +5,13 @@
 #include <array>
 #include <boost/interprocess/mapped_region.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <initializer_list>
 #include <mutex>
+#include <span>
 #include <string_view>
 
 #include "kfast/ipc/fd.hpp"

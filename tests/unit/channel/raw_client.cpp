@@ -1,5 +1,7 @@
 #include "raw_client.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
