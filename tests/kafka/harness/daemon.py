@@ -103,6 +103,8 @@ class Kfastd:
         self.directory = temporary_directory("kfastd")
         self.socket_dir = Path(socket_dir or self.directory / "run")
         self.socket_dir.mkdir(parents=True, exist_ok=True)
+        # Workers of other users have to get in, whatever this user's umask says.
+        self.socket_dir.chmod(0o755)
         self.config_file = self.directory / "kfastd.toml"
         self.log_file = self.directory / "kfastd.log"
         self.notify = NotifySocket(self.directory / "notify", store=fd_store)

@@ -9,7 +9,7 @@ KAFKA_VERSION = "4.1.0"
 
 def cache() -> Path:
     """KFAST_CACHE: what is downloaded or compiled once and kept outside the tree."""
-    return Path(os.environ.get("KFAST_CACHE") or Path.home() / ".cache" / "kfast")
+    return Path(os.environ.get("KFAST_CACHE") or Path.home() / ".cache" / "kfast").absolute()
 
 
 def kafka_libs() -> Path:

@@ -10,6 +10,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from . import other_user
+
 _live: set["Process"] = set()
 _logs: dict[str, tuple[Path, int]] = {}
 
@@ -62,9 +64,10 @@ def tail(path: Path, lines: int = 40) -> str:
 class Process:
     """A child in a process group of its own that dies with this process, however this one ends.
 
-    `stdin`, `stdout`, `stderr` and `env` are subprocess.Popen's. `uid` runs it as that user and
-    group, with no other groups. Start it from the main thread: the kernel's parent-death signal
-    follows the thread.
+    `stdin`, `stdout`, `stderr` and `env` are subprocess.Popen's. Start it from the main thread: the
+    kernel's parent-death signal follows the thread. `uid` runs it as that user and group, without
+    other groups or `pass_fds`, in "/" and with nothing but `env`; through sudo where this user is
+    not root. Then `pid` is sudo's, and the process has to end by itself when its stdin does.
     """
 
     def __init__(
@@ -82,10 +85,14 @@ class Process:
         assert (
             threading.current_thread() is threading.main_thread()
         ), "start processes from the main thread"
-        become = [] if uid is None else [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
         self.argv = [str(part) for part in argv]
+        self._uid = uid
+        if uid is None:
+            command = ["setpriv", "--pdeathsig", "KILL", "--", *self.argv]
+        else:
+            command, env, cwd = other_user.command(uid, self.argv, env), None, "/"
         self._popen = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *become, "--", *self.argv],
+            command,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -127,9 +134,15 @@ class Process:
     def signal(self, number: int) -> None:
         """Sends a signal to the process itself, if it still runs."""
         if self.running:
-            os.kill(self.pid, number)
+            if self._uid is None:
+                os.kill(self.pid, number)
+            else:
+                other_user.send_signal(self.pid, number)
 
     def _signal_group(self, number: int) -> None:
+        if self._uid is not None:
+            other_user.send_signal(self.pid, number)
+            return
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:

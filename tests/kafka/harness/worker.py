@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Optional
 
-from . import kfast
+from . import kfast, readable_copy
 from .process import Process
 
 
@@ -31,28 +31,28 @@ class Worker:
     def __init__(
         self, socket_dir, options: Optional[dict] = None, uid: Optional[int] = None, **more
     ):
-        self._progress_file = tempfile.TemporaryFile()
-        self._progress_file.truncate(mmap.PAGESIZE)
-        self._progress = mmap.mmap(self._progress_file.fileno(), mmap.PAGESIZE)
-        descriptor = self._progress_file.fileno()
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
-            **_preload(),
-        }
-        self._process = Process(
-            [sys.executable, "-m", "harness.worker", descriptor],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            pass_fds=[descriptor],
-            uid=uid,
-        )
-        try:
-            self.call("open", socket_dir, options, **more)
-        except BaseException:
-            self.kill()
-            raise
+        if uid is None:
+            python = sys.executable
+            harness = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+        else:
+            python, harness = readable_copy.python(), readable_copy.environment()
+        # By name: a process that sudo starts gets no descriptors.
+        with tempfile.NamedTemporaryFile(prefix="kfast-worker-") as file:
+            file.truncate(mmap.PAGESIZE)
+            os.fchmod(file.fileno(), 0o666)
+            self._progress = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+            self._process = Process(
+                [python, "-m", "harness.worker", file.name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**harness, **_preload()},
+                uid=uid,
+            )
+            try:
+                self.call("open", socket_dir, options, **more)
+            except BaseException:
+                self.kill()
+                raise
 
     def __enter__(self) -> "Worker":
         return self
@@ -166,7 +166,8 @@ def _main() -> None:
     replies = os.dup(1)
     # Replies only: whatever prints goes to stderr.
     os.dup2(2, 1)
-    progress = mmap.mmap(int(sys.argv[1]), mmap.PAGESIZE)
+    with open(sys.argv[1], "r+b") as file:
+        progress = mmap.mmap(file.fileno(), mmap.PAGESIZE)
     producer = None
 
     def reply(kind: str, value=None) -> None:
