@@ -13,13 +13,25 @@ build_preset() {
 build_in() {
   local folder=$1 targets=$2
   shift 2
-  local -a only=()
-  if [ -n "$targets" ]; then read -r -a only <<<"--target $targets"; fi
+  configure_in "$folder" "$@" && build_targets "$folder" "$targets"
+}
+
+# configure_in FOLDER CMAKE-ARGUMENT…
+configure_in() {
+  local folder=$1
+  shift
   find_rdkafka_prefix
   mkdir -p "$folder"
   say "configuring ${folder#"$KFAST_ROOT"/}"
   (cd "$KFAST_ROOT" && quietly "$folder/configure.log" cmake -S . -B "$folder" -G Ninja \
-    -DCMAKE_PREFIX_PATH="$KFAST_RDKAFKA_PREFIX" "$@") || return 1
+    -DCMAKE_PREFIX_PATH="$KFAST_RDKAFKA_PREFIX" "$@")
+}
+
+# build_targets FOLDER TARGETS
+build_targets() {
+  local folder=$1 targets=$2
+  local -a only=()
+  if [ -n "$targets" ]; then read -r -a only <<<"--target $targets"; fi
   say "building ${folder#"$KFAST_ROOT"/}${targets:+: $targets}"
   quietly "$folder/build.log" cmake --build "$folder" -j "$(nproc)" "${only[@]}"
 }

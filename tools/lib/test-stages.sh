@@ -47,8 +47,8 @@ run_pytest() {
 }
 
 stage_build() {
-  build_in "$TEST_BUILD" "" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1" -DKFAST_TESTS=ON \
-    -DKFAST_WERROR=ON
+  build_in "$TEST_BUILD" "" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1" \
+    -DKFAST_TESTS=ON -DKFAST_WERROR=ON
 }
 
 stage_cpp() { run_ctest "$TEST_BUILD"; }
@@ -70,10 +70,12 @@ use_sanitizers() {
   export LSAN_OPTIONS TSAN_OPTIONS
 }
 
-# What a sanitizer can say something about: not the model checks, which are one thread and no memory of ours.
-SANITIZED="channel_test client_test config_test ipc_stream_tests ipc_unit_tests kfastctl_test policy_test telemetry_test"
-# Of these, the ones in which threads or both sides of a ring meet.
-THREADED="channel_test client_test ipc_stream_tests ipc_unit_tests policy_test telemetry_test"
+# One thread only, so nothing for ThreadSanitizer.
+UNTHREADED="config_test kfastctl_test"
+
+# test_programs FOLDER: the test programs of a configured folder that a sanitizer can say something about; not the model
+# checks, which are one thread and no memory of ours.
+test_programs() { cmake --build "$1" --target help | sed -n -E 's/^([a-z_]+_tests?): phony$/\1/p'; }
 
 # run_sanitized_ctest BUILD-FOLDER [COMMAND…]: the tests of the targets that were built.
 run_sanitized_ctest() {
@@ -85,7 +87,8 @@ run_sanitized_ctest() {
 stage_asan_ubsan() {
   local folder=$KFAST_ROOT/build/asan-ubsan status=0
   use_sanitizers
-  build_preset asan-ubsan "$SANITIZED kfastd kfast kfastctl"
+  configure_in "$folder" --preset asan-ubsan
+  build_targets "$folder" "$(test_programs "$folder" | tr '\n' ' ') kfastd kfast kfastctl"
   run_sanitized_ctest "$folder" || status=1
   run_pytest "$folder" tests/hostile || status=1
   return "$status"
@@ -93,34 +96,57 @@ stage_asan_ubsan() {
 
 # ThreadSanitizer of these compilers needs addresses where it expects them; a container may forbid to ask for that.
 stage_tsan() {
+  local folder=$KFAST_ROOT/build/tsan programs
   local -a fixed_addresses=()
   if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
   use_sanitizers
-  build_preset tsan "$THREADED"
-  run_sanitized_ctest "$KFAST_ROOT/build/tsan" "${fixed_addresses[@]}"
+  configure_in "$folder" --preset tsan
+  programs=$(test_programs "$folder" | grep -v -x -F "${UNTHREADED// /$'\n'}" | tr '\n' ' ')
+  build_targets "$folder" "$programs"
+  run_sanitized_ctest "$folder" "${fixed_addresses[@]}"
 }
 
 # Every target runs on the repository's corpus; what it finds on top goes into the build folder.
 stage_fuzz() {
-  local folder=$KFAST_ROOT/build/fuzz program name
+  local folder=$KFAST_ROOT/build/fuzz
   local -a programs=()
   build_in "$folder" "" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
-    -DKFAST_FUZZ=ON -DKFAST_TOOLS=OFF -DKFAST_SANITIZE=address,undefined
+    -DKFAST_FUZZ=ON -DKFAST_TOOLS=OFF -DKFAST_SANITIZE=address,undefined \
+    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=4
   mapfile -t programs < <(find "$folder" -type f -perm -u+x \( -name 'fuzz_*' -o -name '*_fuzz' -o -name '*_fuzzer' \) |
     sort)
   [ "${#programs[@]}" -gt 0 ] || die "the build made no program named fuzz_… or …_fuzz"
-  for program in "${programs[@]}"; do
-    name=$(basename -- "$program")
-    mkdir -p "$folder/found/$name"
-    say "fuzzing $name for $FUZZ_SECONDS s"
-    check "$name" fuzz_one "$program" "$name" "$folder"
+  say "fuzzing for $FUZZ_SECONDS s: ${programs[*]##*/}"
+  quietly "$STAGE_RESULTS/fuzz.log" fuzz_all "$folder" "${programs[@]}"
+}
+
+# fuzz_all FOLDER PROGRAM…: all at once, since each is one thread; a check for each.
+fuzz_all() {
+  local folder=$1 program i status=0
+  local -a names=() running=()
+  shift
+  for program in "$@"; do
+    names+=("${program##*/}")
+    fuzz_one "$program" "${program##*/}" "$folder" >"$STAGE_RESULTS/${program##*/}.log" 2>&1 &
+    running+=($!)
   done
+  for i in "${!running[@]}"; do
+    if wait "${running[$i]}"; then
+      echo "ok ${names[$i]}" >>"$STAGE_RESULTS/checks"
+    else
+      echo "failed ${names[$i]}" >>"$STAGE_RESULTS/checks"
+      tail -n 40 "$STAGE_RESULTS/${names[$i]}.log"
+      status=1
+    fi
+  done
+  return "$status"
 }
 
 # A target's corpus is tests/fuzz/corpus/NAME, with or without the fuzz in its name.
 fuzz_one() {
   local program=$1 name=$2 folder=$3 corpus short
   local -a corpora=("$folder/found/$name")
+  mkdir -p "$folder/found/$name"
   short=${name#fuzz_}
   short=${short%_fuzz*}
   for corpus in "$KFAST_ROOT/tests/fuzz/corpus/$name" "$KFAST_ROOT/tests/fuzz/corpus/$short"; do
