@@ -9,13 +9,41 @@ macro(kfast_need found what package)
   endif()
 endmacro()
 
+# pkg-config's answer follows CMAKE_PREFIX_PATH, which may have changed; CMake would keep the first one for good.
+get_cmake_property(kfast_cached CACHE_VARIABLES)
+list(FILTER kfast_cached INCLUDE REGEX "^(__pkg_config_checked_rdkafka|pkgcfg_lib_rdkafka_.*)$")
+foreach(variable IN LISTS kfast_cached)
+  unset(${variable} CACHE)
+endforeach()
+
+# Where tools/setup keeps the librdkafka that it builds on systems whose own is old.
+if(DEFINED ENV{KFAST_CACHE})
+  set(kfast_cache $ENV{KFAST_CACHE})
+elseif(DEFINED ENV{XDG_CACHE_HOME})
+  set(kfast_cache $ENV{XDG_CACHE_HOME}/kfast)
+else()
+  set(kfast_cache $ENV{HOME}/.cache/kfast)
+endif()
+file(GLOB kfast_built_rdkafka LIST_DIRECTORIES true ${kfast_cache}/librdkafka-*/lib/pkgconfig)
+if(kfast_built_rdkafka)
+  list(GET kfast_built_rdkafka -1 kfast_built_rdkafka)
+  cmake_path(GET kfast_built_rdkafka PARENT_PATH kfast_built_rdkafka)
+  cmake_path(GET kfast_built_rdkafka PARENT_PATH kfast_built_rdkafka)
+  string(CONCAT kfast_newer_rdkafka "tools/setup has built one; pass it:\n  "
+         "cmake -S ${CMAKE_SOURCE_DIR} -B ${CMAKE_BINARY_DIR} -DCMAKE_PREFIX_PATH=${kfast_built_rdkafka}")
+else()
+  set(kfast_newer_rdkafka "tools/setup builds one where the system's is older, and says what to pass to cmake.")
+endif()
+
 # A cross build of the portable tests has neither librdkafka nor the rest for its target.
 if(KFAST_DAEMON OR KFAST_TOOLS OR (KFAST_TESTS AND NOT KFAST_ONLY_PORTABLE_TESTS))
   pkg_check_modules(rdkafka IMPORTED_TARGET rdkafka>=2.0.2)
-  kfast_need(rdkafka_FOUND "librdkafka 2.0.2 or newer (2.6.1 or newer for SASL/SCRAM)" librdkafka-dev)
+  if(NOT rdkafka_FOUND)
+    message(FATAL_ERROR "kfast needs librdkafka 2.0.2 or newer (2.6.1 or newer for SASL/SCRAM). ${kfast_newer_rdkafka}")
+  endif()
   if(rdkafka_VERSION VERSION_LESS 2.6.1)
     message(WARNING "librdkafka ${rdkafka_VERSION} is older than 2.6.1: it cannot log in with SASL/SCRAM to Kafka 3.7.2 "
-                    "and newer, so kfastd will refuse SCRAM profiles. tools/setup builds a newer one.")
+                    "and newer, so kfastd will refuse SCRAM profiles. ${kfast_newer_rdkafka}")
   endif()
   find_package(spdlog QUIET)
   kfast_need(spdlog_FOUND "spdlog" libspdlog-dev)

@@ -33,7 +33,10 @@ rdkafka_apt_sources() {
   local target=$1 codename file entry
   # shellcheck source=/dev/null
   codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-  [ -n "$codename" ] || return 1
+  if [ -z "$codename" ]; then
+    echo "/etc/os-release has no VERSION_CODENAME, so it is unknown which of apt's sources are this release's" >&2
+    return 1
+  fi
   for file in /etc/apt/sources.list.d/*.sources; do
     [ -e "$file" ] || continue
     awk -v RS= -v codename="$codename" -v suite="$RDKAFKA_SUITE" '
@@ -59,7 +62,10 @@ rdkafka_apt_sources() {
     [ -e "$file" ] || continue
     sed -n -E "s@$entry@deb-src \\1 $RDKAFKA_SUITE main@p" "$file"
   done >"$target/system.list"
-  [ -s "$target/system.sources" ] || [ -s "$target/system.list" ]
+  if ! [ -s "$target/system.sources" ] && ! [ -s "$target/system.list" ]; then
+    echo "no source in /etc/apt carries $codename, so the address of $RDKAFKA_SUITE's sources is unknown" >&2
+    return 1
+  fi
 }
 
 # Fetches the source package into the current folder, with an apt configuration of its own: the machine's lists stay as
@@ -136,7 +142,10 @@ ensure_rdkafka_built() {
     quietly "$work/log" rdkafka_build_in "$work" || status=$?
     rm -rf "$work"
     find_rdkafka_prefix
-    if [ "$status" -eq 0 ]; then say "librdkafka is in $KFAST_RDKAFKA_PREFIX"; fi
+    if [ "$status" -eq 0 ]; then
+      say "librdkafka is in $KFAST_RDKAFKA_PREFIX; to build by hand:" \
+        "cmake -S . -B build/mine -DCMAKE_PREFIX_PATH=$KFAST_RDKAFKA_PREFIX"
+    fi
   fi
   exec {lock}>&-
   [ -n "$KFAST_RDKAFKA_PREFIX" ]
