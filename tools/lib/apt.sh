@@ -1,13 +1,16 @@
 # shellcheck shell=bash
 # Installing Debian packages, as root or by sudo, asking nothing. Needs say.sh.
 
+# What a user without root lets root run instead.
+ROOTS_COMMAND=tools/setup
+
 # Makes sure that as_root will not have to ask: it runs in the background, where nobody can answer.
 need_root() {
   [ "$(id -u)" -ne 0 ] || return 0
-  command -v sudo >/dev/null || die "packages have to be installed, and there is no sudo. Run as root:  tools/setup"
+  command -v sudo >/dev/null || die "packages have to be installed, and there is no sudo. Run as root:  $ROOTS_COMMAND"
   sudo -n true 2>/dev/null && return 0
   say "sudo may ask for your password, because packages have to be installed"
-  sudo -v || die "sudo said no. Run as root:  tools/setup"
+  sudo -v || die "sudo said no. Run as root:  $ROOTS_COMMAND"
 }
 
 # as_root COMMAND…
@@ -40,8 +43,7 @@ apt_update() {
   [ -z "$apt_lists_done" ] || return 0
   need_root
   say "fetching Debian's package lists"
-  quietly "$(apt_log)" apt_get update || die "apt-get update failed: check this machine's network and /etc/apt"
-  rm -f "$(apt_log)"
+  apt_logged update || die "apt-get update failed: check this machine's network and /etc/apt"
   apt_lists_done=1
 }
 
@@ -52,7 +54,14 @@ ensure_apt_lists() {
   esac
 }
 
-apt_log() { echo "${TMPDIR:-/tmp}/kfast-apt.$$.log"; }
+# apt_logged ARGUMENT…: apt-get, silent unless it fails.
+apt_logged() {
+  local log status=0
+  log=$(mktemp "${TMPDIR:-/tmp}/kfast-apt.XXXXXX")
+  quietly "$log" apt_get "$@" || status=$?
+  rm -f "$log"
+  return "$status"
+}
 
 # install_packages WHY PACKAGE…
 install_packages() {
@@ -64,7 +73,6 @@ install_packages() {
   need_root
   apt_update
   say "installing (${why}): ${missing[*]}"
-  quietly "$(apt_log)" apt_get install -y --no-install-recommends "${missing[@]}" ||
-    die "apt-get could not install the packages above"
-  rm -f "$(apt_log)"
+  apt_logged install -y --no-install-recommends --no-remove "${missing[@]}" ||
+    die "apt-get could not install the packages above (it may not remove any for them)"
 }

@@ -11,6 +11,7 @@ kfast_home() {
   if [ -n "${HOME:-}" ]; then echo "$HOME"; else getent passwd "$(id -u)" | cut -d: -f6; fi
 }
 KFAST_CACHE=${KFAST_CACHE:-${XDG_CACHE_HOME:-$(kfast_home)/.cache}/kfast}
+case $KFAST_CACHE in /*) ;; *) KFAST_CACHE=$PWD/$KFAST_CACHE ;; esac
 export KFAST_CACHE
 
 KFAST_KAFKA_VERSION=4.1.0

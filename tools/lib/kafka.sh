@@ -3,6 +3,8 @@
 # Needs say.sh and cache.sh, and the jars of `tools/setup kafka`.
 
 KAFKA_PID=
+# It starts in 2 to 10 s; a machine that is busy with other things takes longer.
+KAFKA_START_SECONDS=120
 
 # A TCP port of the loopback interface that nobody listens on; below 32768, where no outgoing connection is put.
 free_port() {
@@ -37,7 +39,7 @@ PROPERTIES
 
 # kafka_start FOLDER: starts it with all of its data in FOLDER, waits until it serves, and sets KAFKA_BROKERS.
 kafka_start() {
-  local folder=$1 port
+  local folder=$1 port deadline
   mkdir -p "$folder"
   port=$(free_port)
   kafka_write_configuration "$folder" "$port" "$(free_port)"
@@ -50,10 +52,15 @@ kafka_start() {
     -Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info -cp "$KFAST_KAFKA_LIBS/*" \
     kafka.Kafka "$folder/server.properties" >"$folder/kafka.log" 2>&1 </dev/null &
   KAFKA_PID=$!
+  deadline=$((SECONDS + KAFKA_START_SECONDS))
   until grep -q 'Kafka Server started' "$folder/kafka.log"; do
     if ! kill -0 "$KAFKA_PID" 2>/dev/null; then
       tail -n 20 "$folder/kafka.log" >&2
-      die "Kafka ended at its start; the lines above say why"
+      die "Kafka ended at its start; the lines above are the end of its log"
+    fi
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      tail -n 20 "$folder/kafka.log" >&2
+      die "Kafka does not serve after $KAFKA_START_SECONDS s; the lines above are the end of its log"
     fi
     sleep 0.1
   done

@@ -32,11 +32,11 @@ part_packages() {
       echo libspdlog-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libboost-dev
       if [ "$RDKAFKA_ORIGIN" = built ]; then echo "${RDKAFKA_BUILD_PACKAGES[@]}"; else echo librdkafka-dev; fi
       ;;
-    reader) echo kcat procps ;;
-    kafka) echo default-jdk-headless maven procps ;;
-    tests) echo libgtest-dev python3 python3-pytest relacy-dev procps util-linux openssl strace iproute2 ;;
+    reader) echo kcat ;;
+    kafka) echo default-jdk-headless maven ;;
+    tests) echo libgtest-dev python3 python3-pytest relacy-dev ;;
     checks)
-      echo clang clang-format clang-tidy lld llvm "$(fuzzer_package)"
+      echo clang clang-format clang-tidy llvm "$(fuzzer_package)"
       echo g++-aarch64-linux-gnu googletest qemu-user git shellcheck
       ;;
   esac | tr ' ' '\n' | sort -u
