@@ -56,6 +56,14 @@ class InflightFifo {
     return head;
   }
 
+  /// Drops everything, in ring order; the numbers are not used again.
+  template <class OnDrop>
+  void drop_all(OnDrop&& on_drop) {
+    for (; count_ > 0; ++first_, --count_) {
+      on_drop(ring_[first_ & mask()]);
+    }
+  }
+
   /// The number that the next push() will return.
   [[nodiscard]] std::uint32_t next_sequence() const noexcept { return first_ + count_; }
   [[nodiscard]] std::uint32_t size() const noexcept { return count_; }

@@ -19,6 +19,7 @@ using telemetry::TopicCounter;
 // librdkafka's numbers (rd_kafka_resp_err_t), stable by its ABI; this folder does not know
 // librdkafka.
 constexpr std::int16_t kErrorTimedOut = -192;        // _MSG_TIMED_OUT
+constexpr std::int16_t kErrorFatal = -150;           // _FATAL
 constexpr std::int16_t kErrorInvalidTimestamp = 32;  // INVALID_TIMESTAMP
 
 // Kafka refuses whole batches for one record that is later than this
@@ -61,9 +62,10 @@ ProducerChannel::ProducerChannel(Segments segments, const Settings& settings,
             segments_.geometry.c2d_ring_bytes),
       reports_(segments_),
       topics_(segments_.geometry.topic_capacity),
+      reported_until_(inherited ? inherited->head : 0),
       handed_over_(inherited ? inherited->taken : 0) {
   if (inherited && inherited->taken != inherited->head) {
-    inherited_taken_ = inherited->taken;
+    maybe_sent_until_ = inherited->taken;
   }
 }
 
@@ -103,9 +105,9 @@ ProducerChannel::Topic* ProducerChannel::topic_of(std::uint16_t index, RecordSin
       violation = "a topic name longer than 249 bytes";
       return nullptr;
     }
+    topics_known_ += topic.opened.stats == nullptr ? 1 : 0;
     topic.opened = sink.open_topic(std::string_view(entry.name, entry.size));
     topic.known = true;
-    ++topics_known_;
     set_topic_state(index, topic.opened.state);
   }
   return &topic;
@@ -127,7 +129,7 @@ Submission ProducerChannel::decide(Topic& topic, RecordView& view, RecordSink& s
   const std::int64_t not_age = view.head.sent_ms <= sent_by_old_clock_ms_ ? forward_ms_ : 0;
   if (settings_.delivery_timeout_ms > 0 &&
       view.head.sent_ms < now_ms - not_age - settings_.delivery_timeout_ms) {
-    const bool maybe_sent = inherited_taken_.has_value();
+    const bool maybe_sent = maybe_sent_until_.has_value();
     return {Submission::Kind::refused,
             {maybe_sent ? Outcome::unknown : Outcome::failed, kErrorTimedOut, -1, -1},
             FailureReason::timed_out};
@@ -157,8 +159,8 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       result.later = true;
       break;
     }
-    if (inherited_taken_ && static_cast<std::int64_t>(reader_.taken() - *inherited_taken_) >= 0) {
-      inherited_taken_.reset();
+    if (maybe_sent_until_ && static_cast<std::int64_t>(reader_.taken() - *maybe_sent_until_) >= 0) {
+      maybe_sent_until_.reset();
     }
     RecordView view;
     std::uint64_t aligned = 0;
@@ -182,10 +184,11 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     if (topic == nullptr) {
       break;
     }
-    const bool inherited = inherited_taken_.has_value();
-    frame.maybe_sent = inherited;
-    if (inherited && done_.is_done(frame.position)) {
-      report_inherited(frame);
+    const bool again = maybe_sent_until_.has_value();
+    const bool known = static_cast<std::int64_t>(frame.position - reported_until_) < 0;
+    frame.maybe_sent = again;
+    if (again && done_.is_done(frame.position)) {
+      pass_done(frame);
     } else {
       const std::uint32_t sequence = inflight_.next_sequence();
       // Before the record can reach Kafka: if we die in between, our successor must know that it
@@ -201,8 +204,8 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
         result.violation = "record headers whose lengths do not add up";
         break;
       }
-      topic->opened.stats->add(TopicCounter::taken_messages, 1);
-      topic->opened.stats->add(TopicCounter::taken_bytes, payload);
+      topic->opened.stats->add(TopicCounter::taken_messages, known ? 0 : 1);
+      topic->opened.stats->add(TopicCounter::taken_bytes, known ? 0 : payload);
       if (submission.kind == Submission::Kind::refused) {
         if (submission.outcome.outcome == Outcome::failed) {
           const bool expired = submission.reason == FailureReason::timed_out;
@@ -211,8 +214,10 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
         settle(frame, submission.outcome, submission.reason);
       } else {
         topic->opened.stats->add(TopicCounter::in_flight_messages, 1);
-        if (inherited) {
-          topic->opened.stats->add(TopicCounter::resubmitted_daemon_restart, 1);
+        if (again) {
+          topic->opened.stats->add(known ? TopicCounter::resubmitted_instance_replaced
+                                         : TopicCounter::resubmitted_daemon_restart,
+                                   1);
         }
       }
     }
@@ -289,16 +294,18 @@ void ProducerChannel::settle(TakenFrame& frame, RecordOutcome outcome, FailureRe
   add_report(frame, outcome);
 }
 
-void ProducerChannel::report_inherited(TakenFrame& frame) {
+void ProducerChannel::pass_done(TakenFrame& frame) {
   // The previous daemon knew the outcome; whether it still got the report out is not known. So it
   // is reported (again), and the client drops what it has seen. Partition, offset and error are not
-  // kept.
+  // kept. What we reported ourselves is not.
   const bool lost = lost_.plain(frame.position);
   // It may have died in the middle of marking: bits that it left behind would read as done in the
   // next lap.
   done_.mark(frame.position, frame.size);
   frame.done = true;
-  add_report(frame, {lost ? Outcome::unknown : Outcome::delivered, 0, -1, -1});
+  if (static_cast<std::int64_t>(frame.position - reported_until_) >= 0) {
+    add_report(frame, {lost ? Outcome::unknown : Outcome::delivered, 0, -1, -1});
+  }
 }
 
 void ProducerChannel::add_report(const TakenFrame& frame, const RecordOutcome& outcome) {
@@ -322,6 +329,35 @@ void ProducerChannel::resolve(std::uint32_t sequence, const RecordOutcome& outco
     topics_[frame->topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
     settle(*frame, outcome, reason);
   }
+}
+
+void ProducerChannel::take_again() {
+  if (stopped_) {
+    for (std::uint32_t n = 0; n < inflight_.size(); ++n) {
+      TakenFrame* frame = inflight_.find(inflight_.next_sequence() - inflight_.size() + n);
+      if (!frame->done) {
+        topics_[frame->topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
+        settle(*frame, {Outcome::unknown, kErrorFatal, -1, -1}, FailureReason::other);
+      }
+    }
+    return;
+  }
+  inflight_.drop_all([this](const TakenFrame& frame) {
+    if (!frame.done) {
+      topics_[frame.topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
+    }
+    give_back(frame);
+  });
+  // Handles are the former instance's. The states that the client sees stay until the next record.
+  for (Topic& topic : topics_) {
+    topic.known = false;
+  }
+  reported_until_ = reader_.taken();
+  // `handed_over_` is behind everything that any life has taken.
+  if (handed_over_ != reader_.head()) {
+    maybe_sent_until_ = handed_over_;
+  }
+  reader_.take_again();
 }
 
 bool ProducerChannel::finish_round() {

@@ -57,6 +57,11 @@ class ProducerChannel {
   void resolve(std::uint32_t sequence, const RecordOutcome& outcome,
                telemetry::FailureReason reason);
 
+  /// The Kafka instance behind the sink is another one, and the former gives no outcomes any more:
+  /// what it took and has no outcome is taken again, in ring order. Where nothing in the ring can
+  /// be trusted any more, its outcome is unknown.
+  void take_again();
+
   /// After a batch of take() and resolve(): publishes reports, then moves the head. The order per
   /// record is done bit, report, head. False: the client left no room for a report, which its
   /// credit forbids.
@@ -130,7 +135,7 @@ class ProducerChannel {
   [[nodiscard]] std::uint64_t takeable() const;
   void settle(TakenFrame& frame, RecordOutcome outcome, telemetry::FailureReason reason);
   void mark_done(TakenFrame& frame, bool lost);
-  void report_inherited(TakenFrame& frame);
+  void pass_done(TakenFrame& frame);
   void add_report(const TakenFrame& frame, const RecordOutcome& outcome);
   void set_topic_state(std::uint16_t index, ipc::TopicState state);
   void hold(Topic& topic, std::uint16_t index, std::uint64_t bytes);
@@ -148,7 +153,8 @@ class ProducerChannel {
   std::uint32_t topics_known_ = 0;
   std::uint32_t topic_count_seen_ = 0;
   std::optional<std::uint64_t>
-      inherited_taken_;            // not yet passed; frames before it may already be in Kafka
+      maybe_sent_until_;           // not yet passed; frames before it may already be in Kafka
+  std::uint64_t reported_until_;   // frames before it were taken in this life, done ones reported
   std::uint64_t handed_over_ = 0;  // the word d2c.taken
   std::optional<std::uint64_t> stop_at_;
   std::int64_t sent_by_old_clock_ms_ = INT64_MIN;  // up to here, before the wall clock went forward

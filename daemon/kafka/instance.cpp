@@ -27,17 +27,17 @@ spdlog::level::level_enum level_of(int syslog_level) {
 }  // namespace
 
 Instance::Instance(config::ProducerConf conf, std::string cluster, std::string profile,
-                   telemetry::ProfileBlock stats)
+                   telemetry::ProfileBlock& stats)
     : conf_(std::move(conf)),
       cluster_(std::move(cluster)),
       profile_(std::move(profile)),
-      stats_(std::move(stats)) {}
+      stats_(stats) {}
 
 Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, std::string cluster,
                                                    std::string profile, int wake_fd,
-                                                   telemetry::ProfileBlock stats) {
+                                                   telemetry::ProfileBlock& stats) {
   std::unique_ptr<Instance> self(
-      new Instance(std::move(conf), std::move(cluster), std::move(profile), std::move(stats)));
+      new Instance(std::move(conf), std::move(cluster), std::move(profile), stats));
   std::array<char, 512> why{};
   rd_kafka_conf_t* raw = self->conf_.conf.get();
   rd_kafka_conf_set_events(raw, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
@@ -112,7 +112,10 @@ rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
   if (error != nullptr) {
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     rd_kafka_error_destroy(error);
-    return code;  // the headers are still ours, and freed with the request
+    // After a fatal error it is refused with that error's code, as if the record were at fault.
+    note_fatal();
+    // The headers are still ours, and freed with the request.
+    return fatal_ ? RD_KAFKA_RESP_ERR__FATAL : code;
   }
   static_cast<void>(request.headers.release());
   ++in_flight_;
@@ -178,10 +181,11 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
     }
     return report;
   }
-  // After a fatal error librdkafka fails everything; none of it is an outcome, and the records wait
-  // in their rings.
-  report.purged = fatal_ || message.err == RD_KAFKA_RESP_ERR__FATAL ||
-                  message.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+  // After a fatal error librdkafka fails everything, the batch that it was found at with Kafka's
+  // error for it; none of it is an outcome. Asked here, too, so that nothing hangs on whether the
+  // event of the error comes first.
+  note_fatal();
+  report.purged = fatal_ || message.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
                   message.err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
   const bool never_sent = rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
   report.outcome = never_sent ? Outcome::failed : Outcome::unknown;
@@ -208,18 +212,23 @@ void Instance::note_error(rd_kafka_resp_err_t code, const char* text) {
   }
 }
 
+void Instance::note_fatal() {
+  std::array<char, 512> why{};
+  if (fatal_ || rd_kafka_fatal_error(rk_, why.data(), why.size()) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return;
+  }
+  fatal_ = true;
+  spdlog::error(
+      "fatal Kafka error profile={} cluster={}: {}; what has no outcome is taken back from the "
+      "rings and sent again by a new producer",
+      profile_, cluster_, why.data());
+}
+
 void Instance::on_error_event(rd_kafka_event_t* event) {
   const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
   const char* text = rd_kafka_event_error_string(event);
   note_error(code, text);
-  if (code == RD_KAFKA_RESP_ERR__FATAL && !fatal_) {
-    fatal_ = true;
-    spdlog::critical(
-        "fatal Kafka error profile={} cluster={}: {}; its records wait in their rings: restart "
-        "kfastd, and workers that "
-        "live hand them back",
-        profile_, cluster_, text);
-  }
+  note_fatal();
   telemetry::process_log().log(spdlog::level::warn,
                                "kafka:" + profile_ + ":" + rd_kafka_err2name(code),
                                "Kafka error profile={} cluster={} error={}: {}", profile_, cluster_,
@@ -240,6 +249,10 @@ void Instance::hurry() {
   // With delivery events a flush cannot wait for reports; what counts is that linger is ignored
   // while it runs.
   static_cast<void>(rd_kafka_flush(rk_, 1));
+}
+
+void Instance::purge_queued() {
+  static_cast<void>(rd_kafka_purge(rk_, RD_KAFKA_PURGE_F_QUEUE));
 }
 
 void Instance::purge() {

@@ -63,11 +63,11 @@ class EventHandler {
 class Instance {
  public:
   /// `wake_fd` becomes readable when serve() has something to do: non-blocking, written by
-  /// librdkafka, outlives this. On failure: librdkafka's message.
+  /// librdkafka. It and `stats` outlive this. On failure: librdkafka's message.
   [[nodiscard]] static Result<std::unique_ptr<Instance>> create(config::ProducerConf conf,
                                                                 std::string cluster,
                                                                 std::string profile, int wake_fd,
-                                                                telemetry::ProfileBlock stats);
+                                                                telemetry::ProfileBlock& stats);
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
   ~Instance();
@@ -90,6 +90,12 @@ class Instance {
 
   /// Takes everything back that has no outcome; serve() then sees it as purged.
   void purge();
+  /// The same for what no request holds.
+  void purge_queued();
+
+  /// After a fatal error librdkafka takes nothing any more, and of what it has only requests that
+  /// are out get an outcome.
+  [[nodiscard]] bool fatal() const noexcept { return fatal_; }
 
   /// Shows how much is in flight; once a round, not once a record.
   void publish_gauges();
@@ -105,23 +111,24 @@ class Instance {
 
  private:
   Instance(config::ProducerConf conf, std::string cluster, std::string profile,
-           telemetry::ProfileBlock stats);
+           telemetry::ProfileBlock& stats);
 
   void on_delivery_event(rd_kafka_event_t* event, EventHandler& handler);
   void on_error_event(rd_kafka_event_t* event);
   void on_log_event(rd_kafka_event_t* event);
   [[nodiscard]] DeliveryReport report_of(const rd_kafka_message_t& message);
+  void note_fatal();
   void note_error(rd_kafka_resp_err_t code, const char* text);
 
   config::ProducerConf conf_;  // conf_.conf is empty once librdkafka has taken it
   std::string cluster_;
   std::string profile_;
-  telemetry::ProfileBlock stats_;
+  telemetry::ProfileBlock& stats_;
   rd_kafka_t* rk_ = nullptr;
   rd_kafka_queue_t* queue_ = nullptr;
   std::unordered_map<std::string, rd_kafka_topic_t*> topics_;
   std::uint64_t in_flight_ = 0;
-  bool fatal_ = false;     // librdkafka takes nothing any more
+  bool fatal_ = false;
   bool troubled_ = false;  // an error event came since the last delivery
   /// Why brokers refuse us, kept so that a record that times out for it can say so.
   rd_kafka_resp_err_t login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;

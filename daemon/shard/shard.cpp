@@ -70,27 +70,40 @@ Shard::~Shard() {
 Result<bool> Shard::make_instances() {
   std::uint32_t number = 0;
   for (const auto& [name, profile] : environment_.config.profiles) {
-    const auto& cluster = environment_.config.clusters.at(profile.cluster);
-    auto conf = config::make_producer_conf(cluster, profile);
-    if (!conf) {
-      return Failure{config::to_text(conf.error().front())};
-    }
     Profile made;
+    made.stats = environment_.stats.profile_block(profile.cluster, name);
     made.wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!made.wake.valid() ||
         !watch(made.wake.get(),
                tag_of(EpollSource::kafka, static_cast<std::uint16_t>(number), 0))) {
       return Failure{std::string("cannot make an eventfd: ") + std::strerror(errno)};
     }
-    auto instance = kafka::Instance::create(conf.take(), cluster.name, name, made.wake.get(),
-                                            environment_.stats.profile_block(cluster.name, name));
-    if (!instance) {
-      return Failure{instance.error()};
+    // In its place first: the instance refers to the counters.
+    Profile& placed = profiles_.emplace(name, std::move(made)).first->second;
+    if (auto done = make_instance(name, placed); !done) {
+      return done;
     }
-    made.instance = instance.take();
-    profiles_.emplace(name, std::move(made));
+    placed.info.max_record_bytes =
+        static_cast<std::uint64_t>(placed.instance->message_max_bytes()) - kRecordOverhead;
     ++number;
   }
+  return true;
+}
+
+Result<bool> Shard::make_instance(const std::string& name, Profile& profile) {
+  const config::Profile& wanted = environment_.config.profiles.at(name);
+  const config::Cluster& cluster = environment_.config.clusters.at(wanted.cluster);
+  auto conf = config::make_producer_conf(cluster, wanted);
+  if (!conf) {
+    return Failure{config::to_text(conf.error().front())};
+  }
+  auto instance =
+      kafka::Instance::create(conf.take(), cluster.name, name, profile.wake.get(), profile.stats);
+  if (!instance) {
+    return Failure{instance.error()};
+  }
+  profile.instance = instance.take();
+  profile.made = std::chrono::steady_clock::now();
   return true;
 }
 
@@ -157,8 +170,7 @@ std::optional<ProfileInfo> Shard::profile(const std::string& name) const {
   if (found == profiles_.end()) {
     return std::nullopt;
   }
-  return ProfileInfo{static_cast<std::uint64_t>(found->second.instance->message_max_bytes()) -
-                     kRecordOverhead};
+  return found->second.info;
 }
 
 bool Shard::holds_segment(std::uint64_t c2d_inode) const {

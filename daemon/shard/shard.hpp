@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -123,13 +124,22 @@ class Shard : private kafka::EventHandler {
     bool violated = false;
   };
   struct Profile {
-    ipc::Fd wake;  // librdkafka writes it, so it is closed after the instance
+    telemetry::ProfileBlock stats;
+    ipc::Fd wake;                    // librdkafka writes it, so it is closed after the instances
+    std::future<void> former_ended;  // the instance before this one; waited for on destruction
     std::unique_ptr<kafka::Instance> instance;
+    std::chrono::steady_clock::time_point made;
+    ProfileInfo info;  // read by any thread, never changed
+    /// After a fatal error: when to go on with replacing the instance, at the latest.
+    std::optional<std::chrono::steady_clock::time_point> replace_at;
     bool ready = true;  // at first, too: what came before `wake` was watched has not written it
   };
 
   explicit Shard(std::uint32_t index, Environment environment);
   Result<bool> make_instances();
+  Result<bool> make_instance(const std::string& name, Profile& profile);
+  void replace_fatal(const std::string& name, Profile& profile);
+  void take_again(const kafka::Instance& former, kafka::Instance& next);
   bool watch(int fd, std::uint64_t tag);
 
   void post(std::function<void()> command);

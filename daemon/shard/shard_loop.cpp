@@ -106,6 +106,10 @@ std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
 
 std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
   Slot& slot = slots_[index];
+  if (slot.instance->fatal()) {
+    hold_back(slot, now_ns(CLOCK_MONOTONIC_COARSE) + kLaterNs);
+    return 0;
+  }
   std::uint32_t at_most = kRecordsPerTurn;
   const policy::RateLimit::Budget budget = slot.rate->budget(now_ns(CLOCK_MONOTONIC_COARSE));
   slot.throttled = false;
@@ -170,6 +174,9 @@ void Shard::serve_kafka() {
   for (auto& [name, profile] : profiles_) {
     if (profile.ready) {
       profile.ready = profile.instance->serve(*this, kEventsPerRound);
+    }
+    if (profile.instance->fatal()) {
+      replace_fatal(name, profile);
     }
     profile.instance->publish_gauges();
   }
@@ -327,6 +334,11 @@ std::int64_t Shard::next_deadline_ns() {
     if (until != 0) {
       const std::uint64_t coarse = now_ns(CLOCK_MONOTONIC_COARSE);
       sooner(now + std::chrono::nanoseconds(until > coarse ? until - coarse : 0));
+    }
+  }
+  for (const auto& [name, profile] : profiles_) {
+    if (profile.replace_at) {
+      sooner(*profile.replace_at);
     }
   }
   if (drain_) {

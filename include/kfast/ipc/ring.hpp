@@ -129,6 +129,9 @@ class RingReader {
   /// to_end().
   void take(std::uint64_t size) { taken_ += size; }
 
+  /// Back to the head: what was taken since and not freed is read once more.
+  void take_again() { taken_ = head_; }
+
   /// Frees everything before `position`, which lies in [head, taken].
   void release(std::uint64_t position) {
     head_ = position;
