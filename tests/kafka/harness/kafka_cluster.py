@@ -217,7 +217,7 @@ class KafkaCluster:
 
     def pause(self, node: int) -> None:
         """SIGSTOP: connections stay open and nobody answers."""
-        self._processes[node].signal(signal.SIGSTOP)
+        self._processes[node].pause()
 
     def resume(self, node: int) -> None:
         self._processes[node].signal(signal.SIGCONT)

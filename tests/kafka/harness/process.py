@@ -131,6 +131,13 @@ class Process:
                 _live.discard(self)
             return self._popen.returncode
 
+    def pause(self) -> None:
+        """SIGSTOP; returns when every thread of the process has stopped."""
+        assert self._uid is None, "sudo's child cannot be waited for"
+        self.signal(signal.SIGSTOP)
+        # The signal reaches one thread, which tells the others; until then these go on.
+        os.waitid(os.P_PIDFD, self._pidfd, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
     def signal(self, number: int) -> None:
         """Sends a signal to the process itself, if it still runs."""
         if self.running:

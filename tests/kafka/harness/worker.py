@@ -123,7 +123,7 @@ class Worker:
                 pass
 
     def pause(self) -> None:
-        self._process.signal(signal.SIGSTOP)
+        self._process.pause()
 
     def resume(self) -> None:
         self._process.signal(signal.SIGCONT)
