@@ -1,5 +1,6 @@
 """A worker hands its channel back to a new kfastd, and cannot take the answer."""
 
+import itertools
 import os
 import resource
 
@@ -10,11 +11,16 @@ from harness.kfast import DELIVERED
 from harness.worker import Worker
 
 
-def no_more_descriptors(pid: int) -> None:
-    """From now on the process gets the numbers of descriptors that it closes, and no others."""
+def descriptors(pid: int) -> set:
+    return {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+
+
+def leave_one_descriptor(pid: int) -> None:
+    """From now on the process can have one descriptor more than it has now."""
+    held = descriptors(pid)
+    _, second_free = itertools.islice((fd for fd in itertools.count() if fd not in held), 2)
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    held = max(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (held + 1, hard))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (second_free, hard))
 
 
 def more_descriptors(pid: int) -> None:
@@ -29,10 +35,13 @@ def stuck(kafka, kfastd):
     with Worker(kfastd.socket_dir) as worker:
         worker.send(topic, None, b"warm")
         worker.wait_reports(1)
+        connected = len(descriptors(worker.pid))
         kfastd.kill()
         for n in range(500):
             worker.send(topic, None, b"%d" % n)
-        no_more_descriptors(worker.pid)
+        while len(descriptors(worker.pid)) >= connected:
+            worker.reports()  # until it has closed its socket
+        leave_one_descriptor(worker.pid)
         kfastd.start()
         while kfastctl.stat(kfastd.socket_dir).value("kfast_sessions_opened_total") < 5:
             worker.reports()
