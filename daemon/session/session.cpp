@@ -349,17 +349,18 @@ bool Session::on_resume(Packet& packet) {
   opened.position = adopted->inheritance.head;
   opened.max_record_bytes = max_record_bytes;
   opened.geometry = g;
-  if (!send_message(link_->socket(), opened,
-                    {channel.segments.d2c_fd.get(), channel.doorbell.get(),
-                     server_.environment().shard.page_fd()})) {
-    return false;
-  }
   channel.profile = text_of(resume.profile);
   channel.reports = resume.reports;
   server_.note_unconfirmed(channel.segments.c2d_inode, id_);
-  unconfirmed_.emplace(channel.number, std::move(channel));
+  // Before the answer: a worker that was killed since it asked cannot be told, and what it handed
+  // back is delivered all the same.
+  const shard::NewChannel& offer =
+      unconfirmed_.emplace(channel.number, std::move(channel)).first->second;
   server_.show_ring_bytes();
-  return true;
+  const bool told = send_message(
+      link_->socket(), opened,
+      {offer.segments.d2c_fd.get(), offer.doorbell.get(), server_.environment().shard.page_fd()});
+  return told;
 }
 
 bool Session::on_confirm(const Packet& packet) {
