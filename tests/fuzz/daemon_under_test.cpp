@@ -32,7 +32,7 @@ config::Config config_for(const std::string& directory) {
   properties.push_back(config::Property{"reconnect.backoff.max.ms", "3600000"});
   made.allow.front().produce = {"a-topic-that-no-input-names"};
   config::Limits limits;
-  limits.sessions = 8;
+  limits.sessions = DaemonUnderTest::kSessions;
   limits.channels = 8;
   limits.ring_bytes = std::uint64_t{32} << 20U;
   limits.topics = 64;

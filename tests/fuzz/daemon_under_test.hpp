@@ -19,6 +19,9 @@ namespace kfast::fuzz {
 /// a broker.
 class DaemonUnderTest {
  public:
+  /// limits.default.sessions.
+  static constexpr std::size_t kSessions = 8;
+
   DaemonUnderTest();
   DaemonUnderTest(const DaemonUnderTest&) = delete;
   DaemonUnderTest& operator=(const DaemonUnderTest&) = delete;

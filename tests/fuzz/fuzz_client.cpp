@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -62,6 +63,26 @@ void FuzzClient::expect_welcome(const std::string& session_socket) {
   const Packet packet = daemon::session::receive_packet(socket.get());
   ipc::Welcome welcome{};
   promise(daemon::session::parse(packet, welcome), "the answer to a good Hello is Welcome");
+}
+
+void FuzzClient::expect_every_session(const std::string& session_socket, std::size_t count) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+  for (;;) {
+    std::vector<ipc::Fd> sockets;
+    bool welcomed = true;
+    while (welcomed && sockets.size() < count) {
+      sockets.push_back(connect_to(session_socket, SOCK_SEQPACKET));
+      static_cast<void>(daemon::session::send_message(sockets.back().get(), good_hello()));
+      promise(wait_for(sockets.back(), 15'000), "the daemon answers a good client");
+      ipc::Welcome welcome{};
+      welcomed =
+          daemon::session::parse(daemon::session::receive_packet(sockets.back().get()), welcome);
+    }
+    if (welcomed) {
+      return;
+    }
+    promise(std::chrono::steady_clock::now() < deadline, "offers give way to new sessions");
+  }
 }
 
 void FuzzClient::run(Input& input) {
@@ -128,6 +149,7 @@ void FuzzClient::send_raw(const void* bytes, std::size_t size, const std::vector
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   if (!fds.empty()) {
+    handed_back_ = true;
     header.msg_control = control.data();
     header.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
     cmsghdr* c = CMSG_FIRSTHDR(&header);

@@ -25,6 +25,14 @@ class FuzzClient {
   /// so.
   static void expect_welcome(const std::string& session_socket);
 
+  /// Whether it may have been offered a channel that it never confirmed. Such an offer outlives its
+  /// socket for as long as the process that was offered it, which is this one.
+  [[nodiscard]] bool handed_back() const { return handed_back_; }
+
+  /// All the sessions that a principal may have, at once: its offers have to give way to them.
+  /// Aborts when they do not.
+  static void expect_every_session(const std::string& session_socket, std::size_t count);
+
  private:
   struct Channel {
     std::uint32_t number = 0;
@@ -49,7 +57,8 @@ class FuzzClient {
   ipc::Fd socket_;
   ipc::Welcome welcome_{};
   std::uint32_t offered_ = 0;  // the last resumed channel
-  int owed_ = 0;               // answers to messages that were sent
+  bool handed_back_ = false;
+  int owed_ = 0;  // answers to messages that were sent
   std::vector<Channel> channels_;
   std::vector<ipc::Fd> bells_;
   std::vector<ipc::Fd> kept_;

@@ -24,9 +24,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return kfast::fuzz::DaemonUnderTest::descriptors();
   }();
   kfast::fuzz::Input input(data, size);
+  bool handed_back = false;
   {
     kfast::fuzz::FuzzClient client(g_daemon->session_socket(), g_daemon->bell_socket());
     client.run(input);
+    handed_back = client.handed_back();
+  }
+  if (handed_back) {
+    kfast::fuzz::FuzzClient::expect_every_session(g_daemon->session_socket(),
+                                                  kfast::fuzz::DaemonUnderTest::kSessions);
   }
   // The sessions of the input may hold every lease there is until the daemon has seen their end.
   g_daemon->expect_nothing_held(before);
