@@ -321,7 +321,6 @@ bool Session::on_resume(Packet& packet) {
            "the channel is still being drained for its last session: try again soon");
     return true;
   }
-  server_.drop_unconfirmed(channel::inode_of(packet.fds[0]));
   shard::NewChannel channel;
   if (!take_leases(resume.request, g, channel.leases)) {
     return true;
@@ -351,16 +350,17 @@ bool Session::on_resume(Packet& packet) {
   opened.geometry = g;
   channel.profile = text_of(resume.profile);
   channel.reports = resume.reports;
+  // Not before this one can be made: the worker may die before it asks again.
+  server_.drop_unconfirmed(channel.segments.c2d_inode);
   server_.note_unconfirmed(channel.segments.c2d_inode, id_);
   // Before the answer: a worker that was killed since it asked cannot be told, and what it handed
   // back is delivered all the same.
   const shard::NewChannel& offer =
       unconfirmed_.emplace(channel.number, std::move(channel)).first->second;
   server_.show_ring_bytes();
-  const bool told = send_message(
+  return send_message(
       link_->socket(), opened,
       {offer.segments.d2c_fd.get(), offer.doorbell.get(), server_.environment().shard.page_fd()});
-  return told;
 }
 
 bool Session::on_confirm(const Packet& packet) {
