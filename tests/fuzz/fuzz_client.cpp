@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <utility>
@@ -33,7 +34,11 @@ ipc::Fd connect_to(const std::string& path, int type) {
 
 bool wait_for(const ipc::Fd& socket, int milliseconds) {
   pollfd entry{socket.get(), POLLIN, 0};
-  return ::poll(&entry, 1, milliseconds) > 0;
+  int ready = 0;
+  do {
+    ready = ::poll(&entry, 1, milliseconds);
+  } while (ready < 0 && errno == EINTR);  // libFuzzer's clock is a signal
+  return ready > 0;
 }
 
 ipc::Hello good_hello() {

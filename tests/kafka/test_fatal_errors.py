@@ -2,6 +2,8 @@
 
 import collections
 
+import pytest
+
 from harness import kfastctl
 from harness.daemon import Kfastd, config_for
 from harness.kfast import DELIVERED, Producer
@@ -54,3 +56,21 @@ def test_a_dead_workers_records_survive_it():
         kfastd.wait_log("channel closed")
         stats = kfastctl.stat(kfastd.socket_dir)
         assert stats.outcomes(topic)["delivered"] == 5000
+
+
+@pytest.mark.parametrize("end", [Kfastd.terminate, Kfastd.kill])
+def test_a_kfastd_that_ends_in_the_middle_of_it_loses_nothing(end):
+    with MockBroker() as broker, Kfastd(config_for(broker.bootstrap)) as kfastd:
+        topic = broker.topic("orders")
+        with Producer(kfastd.socket_dir) as producer:
+            producer.send(topic, None, b"warm")
+            producer.wait_reports(1)
+            broker.fail(OUT_OF_ORDER_SEQUENCE_NUMBER)
+            sent = [producer.send(topic, None, b"%d" % n) for n in range(3000)]
+            kfastd.wait_log("fatal Kafka error")
+            end(kfastd)
+            kfastd.wait()
+            kfastd.start()
+            reports = producer.wait_reports(len(sent))
+            assert {report.position for report in reports} == set(sent)
+            assert all(report.outcome == DELIVERED for report in reports)
