@@ -37,11 +37,13 @@ Daemon::~Daemon() {
 
 Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
                                               std::unique_ptr<kafka::DevBroker> dev_broker,
-                                              ipc::Fd signals, ipc::Fd directory) {
+                                              ipc::Fd signals, ipc::Fd directory,
+                                              std::vector<session::KeptFd> kept) {
   std::unique_ptr<Daemon> self(new Daemon(std::move(config)));
   self->dev_broker_ = std::move(dev_broker);
   self->signals_ = std::move(signals);
   self->directory_ = std::move(directory);
+  self->kept_ = std::move(kept);
 
   auto stats = telemetry::StatsSegment::create(
       {.directory = self->config_.daemon.socket_dir, .version = KFAST_DAEMON_VERSION, .shards = 1});
@@ -58,6 +60,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
     return Failure{loop.error()};
   }
   self->loop_ = loop.take();
+  self->store_ = std::make_unique<session::FdStore>(*self->loop_);
 
   const std::uint64_t epoch = random_epoch();
   auto shard =
@@ -67,9 +70,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
   }
   self->shard_ = shard.take();
 
-  auto server =
-      session::Server::create({*self->loop_, self->config_, self->access_, self->quota_,
-                               self->counters_, *self->shard_, KFAST_DAEMON_VERSION, epoch});
+  auto server = session::Server::create({*self->loop_, self->config_, self->access_, self->quota_,
+                                         self->counters_, *self->shard_, *self->store_,
+                                         KFAST_DAEMON_VERSION, epoch});
   if (!server) {
     return Failure{server.error()};
   }
@@ -84,16 +87,20 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
 
 int Daemon::run() {
   shard_->start();
-  stats_->set_phase(telemetry::Phase::running);
-  spdlog::info("kfastd {} serves {} librdkafka={} profiles={}", KFAST_DAEMON_VERSION,
-               config_.daemon.socket_dir, rd_kafka_version_str(), config_.profiles.size());
-  notify("READY=1\nSTATUS=serving");
+  server_->begin(std::move(kept_), [this] { announce_serving(); });
   loop_->run();
   limit_shutdown(kShutdownSeconds, drained_);
   shard_->stop();
   notify("STATUS=stopped");
   spdlog::info("kfastd stopped");
   return 0;
+}
+
+void Daemon::announce_serving() {
+  stats_->set_phase(telemetry::Phase::running);
+  spdlog::info("kfastd {} serves {} librdkafka={} profiles={}", KFAST_DAEMON_VERSION,
+               config_.daemon.socket_dir, rd_kafka_version_str(), config_.profiles.size());
+  notify("READY=1\nSTATUS=serving");
 }
 
 void Daemon::on_signal() {
@@ -121,22 +128,31 @@ void Daemon::begin_drain() {
   notify("STOPPING=1\nSTATUS=draining");
   stats_->set_phase(telemetry::Phase::draining);
   server_->begin_drain();
-  shard_->drain(deadline, [this](const shard::Undelivered& left) {
+  const bool kept = store_->known_to_keep();
+  shard_->drain(deadline, [this, kept](const shard::Undelivered& left) {
     if (left.kept != 0) {
       spdlog::warn("drain deadline passed: {} records without an outcome stay in their rings",
                    left.kept);
     }
-    if (!left.lost_channels.empty()) {
-      spdlog::error(
-          "drain deadline passed: at least {} records of workers that are gone are lost "
-          "channels={}",
+    if (!left.lost_channels.empty() && kept) {
+      spdlog::warn(
+          "drain deadline passed: at least {} records of workers that are gone are kept for the "
+          "next kfastd channels={}",
           left.lost, left.lost_channels);
+    } else if (!left.lost_channels.empty()) {
+      spdlog::error(
+          "drain deadline passed: at least {} records of workers that are gone are lost{} "
+          "channels={}",
+          left.lost,
+          store_->active() ? ", unless $NOTIFY_SOCKET keeps descriptors (FileDescriptorStoreMax)"
+                           : "",
+          left.lost_channels);
     }
     const bool drained = left.kept == 0 && left.lost_channels.empty();
     if (drained) {
       spdlog::info("drained: every record has its outcome");
     }
-    loop_->post([this, drained, lost = left.lost] {
+    loop_->post([this, drained, lost = kept ? 0 : left.lost] {
       drained_ = drained;
       counters_.add(telemetry::DaemonCounter::lost_messages, lost);
       loop_->stop();

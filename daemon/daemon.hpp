@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "command_line.hpp"
 #include "config/config.hpp"
@@ -12,6 +13,7 @@
 #include "policy/access_list.hpp"
 #include "policy/quota.hpp"
 #include "session/event_loop.hpp"
+#include "session/fd_store.hpp"
 #include "session/server.hpp"
 #include "shard/shard.hpp"
 #include "telemetry/stats.hpp"
@@ -21,11 +23,11 @@ namespace kfast::daemon {
 /// Lifecycle: start(), run(), destruction. One per process; used by the main thread.
 class Daemon {
  public:
-  /// Makes the shard and listens. `signals` is a signalfd, `directory` the lock of
-  /// claim_directory(). Fails with a sentence.
+  /// Makes the shard and binds the sockets. `signals` is a signalfd, `directory` the lock of
+  /// claim_directory(), `kept` what this process was started with. Fails with a sentence.
   [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(
       config::Config config, std::unique_ptr<kafka::DevBroker> dev_broker, ipc::Fd signals,
-      ipc::Fd directory);
+      ipc::Fd directory, std::vector<session::KeptFd> kept);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
   ~Daemon();
@@ -37,6 +39,7 @@ class Daemon {
   explicit Daemon(config::Config config);
   void on_signal();
   void begin_drain();
+  void announce_serving();
 
   config::Config config_;
   std::unique_ptr<kafka::DevBroker> dev_broker_;
@@ -48,6 +51,8 @@ class Daemon {
   telemetry::DaemonBlock counters_;
   telemetry::DaemonBlock log_counters_;  // counted under the log's own mutex
   std::unique_ptr<session::EventLoop> loop_;
+  std::unique_ptr<session::FdStore> store_;
+  std::vector<session::KeptFd> kept_;
   std::unique_ptr<shard::Shard> shard_;
   std::unique_ptr<session::Server> server_;
   bool draining_ = false;

@@ -17,6 +17,7 @@
 #include "daemon.hpp"
 #include "kafka/dev_broker.hpp"
 #include "process.hpp"
+#include "session/fd_store.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/reference.hpp"
 
@@ -113,6 +114,7 @@ int main(int argc, char** argv) {
   }
   kfast::daemon::abort_when_out_of_memory();
   telemetry::set_up_log(spdlog::level::info);
+  auto kept = kfast::daemon::session::take_kept_fds();
   auto signals = kfast::daemon::signals_as_descriptor();
   if (!signals) {
     return fail(signals.error());
@@ -137,7 +139,7 @@ int main(int argc, char** argv) {
   }
   auto daemon =
       kfast::daemon::Daemon::start(std::move(running.config), std::move(running.dev_broker),
-                                   signals.take(), directory_ready.take());
+                                   signals.take(), directory_ready.take(), std::move(kept));
   if (!daemon) {
     return fail(daemon.error());
   }

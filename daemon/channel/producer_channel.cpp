@@ -60,10 +60,12 @@ ProducerChannel::ProducerChannel(Segments segments, const Settings& settings,
             segments_.geometry.c2d_ring_bytes),
       lost_(bytes_at(segments_.d2c_at(segments_.geometry.lost_bits)),
             segments_.geometry.c2d_ring_bytes),
-      reports_(segments_),
+      reports_(segments_, !settings.client_away),
       topics_(segments_.geometry.topic_capacity),
       reported_until_(inherited ? inherited->head : 0),
-      handed_over_(inherited ? inherited->taken : 0) {
+      handed_over_(inherited ? inherited->taken : 0),
+      freed_(inherited ? inherited->head : 0),
+      client_away_(settings.client_away) {
   if (inherited && inherited->taken != inherited->head) {
     maybe_sent_until_ = inherited->taken;
   }
@@ -358,6 +360,7 @@ void ProducerChannel::take_again() {
     maybe_sent_until_ = handed_over_;
   }
   reader_.take_again();
+  freed_ = reader_.head();
 }
 
 bool ProducerChannel::finish_round() {
@@ -365,18 +368,22 @@ bool ProducerChannel::finish_round() {
   if (reports_wanted_ && (!reports_.publish(published) || reports_overflow_)) {
     return false;
   }
-  const std::uint64_t head =
-      inflight_.drop_done(reader_.head(), [this](const TakenFrame& frame) { give_back(frame); });
-  const bool moved = head != reader_.head();
+  freed_ = inflight_.drop_done(freed_, [this](const TakenFrame& frame) { give_back(frame); });
+  const bool moved = !client_away_ && freed_ != reader_.head();
   if (moved) {
-    reader_.release(head);
+    reader_.release(freed_);
   }
   news_ = news_ || published || moved;
   return true;
 }
 
+void ProducerChannel::client_has_come() {
+  client_away_ = false;
+  reports_.client_reads();
+}
+
 bool ProducerChannel::must_wake_client() {
-  if (!news_) {
+  if (!news_ || client_away_) {
     return false;
   }
   HostAtomics::fence_seq_cst();  // pairs with the client's fence between asking and looking

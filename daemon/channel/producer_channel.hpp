@@ -38,6 +38,8 @@ class ProducerChannel {
     std::uint32_t number = 0;  // for people
     ipc::ReportsMode reports = ipc::ReportsMode::all;
     std::int64_t delivery_timeout_ms = 0;  // 0: never expires in the ring
+    /// The client still has the d2c segment before this one: see client_has_come().
+    bool client_away = false;
   };
 
   /// `inherited`: where the previous daemon stood, for a channel that was handed back.
@@ -84,8 +86,16 @@ class ProducerChannel {
   /// Called again it moves the end forward.
   void stop_at_tail();
 
-  /// No more reports: nobody reads them.
-  void stop_reports() { reports_wanted_ = false; }
+  /// The client has gone over to this d2c segment. Until then its words in c2d are about another
+  /// one, and it knows of no head but that one's: so the head is not moved, and whatever follows us
+  /// finds records and done bits as they were.
+  void client_has_come();
+
+  /// No more reports: nobody reads them. Whoever follows us need not wait for the client, either.
+  void stop_reports() {
+    reports_wanted_ = false;
+    segments_.d2c_header().retired.store(1, std::memory_order_relaxed);
+  }
   /// Nothing in the ring can be trusted any more: takes nothing further.
   void stop_taking() { stopped_ = true; }
 
@@ -156,6 +166,8 @@ class ProducerChannel {
       maybe_sent_until_;           // not yet passed; frames before it may already be in Kafka
   std::uint64_t reported_until_;   // frames before it were taken in this life, done ones reported
   std::uint64_t handed_over_ = 0;  // the word d2c.taken
+  std::uint64_t freed_ =
+      0;  // everything before it has its outcome; the head, once the client is here
   std::optional<std::uint64_t> stop_at_;
   std::int64_t sent_by_old_clock_ms_ = INT64_MIN;  // up to here, before the wall clock went forward
   std::int64_t forward_ms_ = 0;                    // by how much
@@ -163,6 +175,7 @@ class ProducerChannel {
   std::uint64_t reports_written_ = 0;
   bool stopped_ = false;
   bool reports_wanted_ = true;
+  bool client_away_ = false;
   bool reports_overflow_ = false;
   bool news_ = false;  // reports or room that the client has not been told of
 };

@@ -8,8 +8,15 @@ using ipc::kFrameAlign;
 using ipc::Outcome;
 using ipc::ReportHead;
 
-ReportWriter::ReportWriter(const Segments& segments)
-    : ring_(segments.d2c_header().tail, segments.c2d_header().d2c_head,
+namespace {
+
+const std::atomic<std::uint64_t> kNothingRead{0};
+
+}  // namespace
+
+ReportWriter::ReportWriter(const Segments& segments, bool client_reads)
+    : client_head_(segments.c2d_header().d2c_head),
+      ring_(segments.d2c_header().tail, client_reads ? client_head_ : kNothingRead,
             segments.geometry.d2c_ring_bytes, 0),
       memory_(segments.d2c_at(segments.geometry.d2c_ring)) {}
 

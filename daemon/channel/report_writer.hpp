@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,7 +24,13 @@ struct RecordOutcome {
 /// The writer of a d2c ring. Used by the shard's thread only; the segments outlive it.
 class ReportWriter {
  public:
-  explicit ReportWriter(const Segments& segments);
+  /// `client_reads`: false for a channel whose client still reads another report ring. Its word in
+  /// c2d is about that one, so it is not looked at: by the credit rule this ring has room for all
+  /// reports that the client can be owed, from position 0 on.
+  explicit ReportWriter(const Segments& segments, bool client_reads = true);
+
+  /// The client has this ring now, and says in c2d how far it has read it.
+  void client_reads() { ring_.bind_head(client_head_, 0); }
 
   /// Adds a report for the record at `position`. False: no room, which only a client that broke the
   /// credit rule can cause.
@@ -38,6 +45,7 @@ class ReportWriter {
   [[nodiscard]] bool continues(std::uint64_t position, std::uint16_t topic,
                                const RecordOutcome& outcome) const;
 
+  const std::atomic<std::uint64_t>& client_head_;
   ipc::RingWriter<ipc::HostAtomics> ring_;
   std::byte* memory_;
   ipc::ReportHead open_{};  // count 0: no frame is open

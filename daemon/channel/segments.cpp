@@ -5,8 +5,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "kfast/ipc/done_bits.hpp"
@@ -97,7 +99,8 @@ std::string check_memfd(const ipc::Fd& fd, std::uint64_t bytes, int required_sea
 constexpr int kC2dSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 constexpr int kD2cSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 
-bool create_d2c(Segments& s, std::uint32_t channel, std::uint64_t epoch) {
+bool create_d2c(Segments& s, std::uint32_t channel, std::uint64_t epoch,
+                const ipc::ChannelOwner& owner) {
   s.d2c_fd = make_memfd("kfast-d2c", s.geometry.d2c_bytes);
   if (!s.d2c_fd.valid() || !map(s.d2c, s.d2c_fd, bip::read_write, s.geometry.d2c_bytes) ||
       !add_seals(s.d2c_fd, kD2cSeals)) {
@@ -111,10 +114,42 @@ bool create_d2c(Segments& s, std::uint32_t channel, std::uint64_t epoch) {
   identity.channel = channel;
   identity.daemon_epoch = epoch;
   identity.geometry = s.geometry;
+  s.d2c_header().owner = owner;
   return true;
 }
 
 }  // namespace
+
+SegmentResult<LeftBehind> read_left_behind(const ipc::Fd& d2c) {
+  struct Head {
+    alignas(ipc::D2cHeader) std::byte bytes[sizeof(ipc::D2cHeader)];
+  } head{};
+  if (::pread(d2c.get(), head.bytes, sizeof head.bytes, 0) !=
+      static_cast<ssize_t>(sizeof head.bytes)) {
+    return Failure{SegmentError{false, "it has no first page"}};
+  }
+  LeftBehind left;
+  ipc::SegmentIdentity identity{};
+  std::uint64_t retired = 0;
+  std::memcpy(&identity, head.bytes + offsetof(ipc::D2cHeader, identity), sizeof identity);
+  std::memcpy(&retired, head.bytes + offsetof(ipc::D2cHeader, retired), sizeof retired);
+  std::memcpy(&left.owner, head.bytes + offsetof(ipc::D2cHeader, owner), sizeof left.owner);
+  const ipc::Geometry& g = identity.geometry;
+  if (identity.magic != ipc::kSegmentMagic || identity.layout_major != ipc::kLayoutMajor ||
+      !ipc::geometry_is_possible(g.c2d_ring_bytes, g.d2c_ring_bytes, g.topic_capacity) ||
+      !(g == ipc::geometry_of(g.c2d_ring_bytes, g.d2c_ring_bytes, g.topic_capacity))) {
+    return Failure{SegmentError{false, "it has another layout, or an impossible geometry"}};
+  }
+  left.owner.user[ipc::kOwnerText - 1] = '\0';
+  left.owner.profile[ipc::kOwnerText - 1] = '\0';
+  if (left.owner.group_count > ipc::kMaxOwnerGroups || left.owner.profile[0] == '\0') {
+    return Failure{SegmentError{false, "it does not say whose channel it is"}};
+  }
+  left.geometry = g;
+  left.channel = identity.channel;
+  left.retired = retired != 0;
+  return left;
+}
 
 std::uint64_t inode_of(const ipc::Fd& fd) {
   struct stat status {};
@@ -122,7 +157,7 @@ std::uint64_t inode_of(const ipc::Fd& fd) {
 }
 
 SegmentResult<Segments> create_segments(const ipc::Geometry& geometry, std::uint32_t channel,
-                                        std::uint64_t epoch) {
+                                        std::uint64_t epoch, const ipc::ChannelOwner& owner) {
   Segments s;
   s.geometry = geometry;
   s.c2d_fd = make_memfd("kfast-c2d", geometry.c2d_bytes);
@@ -130,7 +165,7 @@ SegmentResult<Segments> create_segments(const ipc::Geometry& geometry, std::uint
       !map(s.c2d, s.c2d_fd, bip::read_only, geometry.c2d_bytes)) {
     return Failure{system_error("cannot make the record segment")};
   }
-  if (!create_d2c(s, channel, epoch)) {
+  if (!create_d2c(s, channel, epoch, owner)) {
     return Failure{system_error("cannot make the report segment")};
   }
   s.c2d_inode = inode_of(s.c2d_fd);
@@ -138,7 +173,8 @@ SegmentResult<Segments> create_segments(const ipc::Geometry& geometry, std::uint
 }
 
 SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d, ipc::Fd old_d2c,
-                                      std::uint32_t channel, std::uint64_t epoch) {
+                                      std::uint32_t channel, std::uint64_t epoch,
+                                      const ipc::ChannelOwner& owner) {
   if (std::string why = check_memfd(c2d, geometry.c2d_bytes, kC2dSeals); !why.empty()) {
     return Failure{
         SegmentError{false, "the record segment that was handed back is refused: " + why}};
@@ -175,7 +211,7 @@ SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d
         SegmentError{false, "the positions in the segment that was handed back are impossible"}};
   }
 
-  if (!create_d2c(a.segments, channel, epoch)) {
+  if (!create_d2c(a.segments, channel, epoch, owner)) {
     return Failure{system_error("cannot make the report segment")};
   }
   const auto* from = static_cast<const std::byte*>(old_region.get_address());

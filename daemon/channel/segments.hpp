@@ -49,7 +49,7 @@ struct Segments {
   }
 };
 
-/// What a previous daemon left in the d2c segment that a client hands back.
+/// What a previous daemon left in a d2c segment.
 struct Inheritance {
   std::uint64_t head = 0;
   std::uint64_t taken = 0;
@@ -65,10 +65,11 @@ struct SegmentError {
 template <class T>
 using SegmentResult = Result<T, SegmentError>;
 
-/// Makes and maps both segments of a new channel, sealed as the design says. `channel` and `epoch`
-/// go into its identity.
+/// Makes and maps both segments of a new channel, sealed as the design says. `channel`, `epoch` and
+/// `owner` go into its first page.
 [[nodiscard]] SegmentResult<Segments> create_segments(const ipc::Geometry& geometry,
-                                                      std::uint32_t channel, std::uint64_t epoch);
+                                                      std::uint32_t channel, std::uint64_t epoch,
+                                                      const ipc::ChannelOwner& owner = {});
 
 struct Adopted {
   Segments segments;
@@ -79,7 +80,19 @@ struct Adopted {
 /// of both before mapping them, and makes a new d2c that starts where the old one stood.
 [[nodiscard]] SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d,
                                                     ipc::Fd old_d2c, std::uint32_t channel,
-                                                    std::uint64_t epoch);
+                                                    std::uint64_t epoch,
+                                                    const ipc::ChannelOwner& owner = {});
+
+/// What stands in the first page of a d2c segment that no client can have made, because it comes
+/// from the descriptor store. Everything in it is in its range, but adopt_segments() has to check
+/// the segment.
+struct LeftBehind {
+  ipc::Geometry geometry{};
+  std::uint32_t channel = 0;
+  bool retired = false;
+  ipc::ChannelOwner owner{};
+};
+[[nodiscard]] SegmentResult<LeftBehind> read_left_behind(const ipc::Fd& d2c);
 
 /// The inode behind a descriptor: tells whether two descriptors are the same segment. 0 when it
 /// cannot be read.

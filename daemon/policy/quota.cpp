@@ -70,9 +70,13 @@ class QuotaState {
       return reached("total", row, all_limit, std::to_string(all_used) + " in use by all", amount,
                      "raise it in kfastd.toml");
     }
-    by_uid_[who.uid].*row.used += amount;
-    all_.*row.used += amount;
+    add(who.uid, resource, amount);
     return std::nullopt;
+  }
+
+  void take_anyway(uid_t uid, Resource resource, std::uint64_t amount) {
+    const std::lock_guard lock(mutex_);
+    add(uid, resource, amount);
   }
 
   void give_back(uid_t uid, Resource resource, std::uint64_t amount) {
@@ -112,6 +116,11 @@ class QuotaState {
   }
 
  private:
+  void add(uid_t uid, Resource resource, std::uint64_t amount) {
+    const Row& row = row_of(resource);
+    by_uid_[uid].*row.used += amount;
+    all_.*row.used += amount;
+  }
   // A user may happen to be called "total": its table is not that one.
   static bool is_user_table(const std::string& name) {
     return name != "default" && name != "total";
@@ -168,6 +177,11 @@ Result<Lease> Quota::take(const Principal& who, Resource resource, std::uint64_t
   if (auto refused = state_->take(who, resource, amount)) {
     return Failure{*std::move(refused)};
   }
+  return Lease(state_, who.uid, resource, amount);
+}
+
+Lease Quota::take_anyway(const Principal& who, Resource resource, std::uint64_t amount) {
+  state_->take_anyway(who.uid, resource, amount);
   return Lease(state_, who.uid, resource, amount);
 }
 

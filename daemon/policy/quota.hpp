@@ -62,6 +62,10 @@ class Quota {
   /// Takes that much, or says which limit stands against it and which key to raise.
   Result<Lease> take(const Principal& who, Resource resource, std::uint64_t amount = 1);
 
+  /// Takes that much, also beyond the limits: for what was accepted before this process started.
+  [[nodiscard]] Lease take_anyway(const Principal& who, Resource resource,
+                                  std::uint64_t amount = 1);
+
   /// New limits after a reload. What is held already stays, also above them.
   void set_limits(Limits limits);
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -76,15 +77,27 @@ Result<std::unique_ptr<Server>> Server::create(Environment environment) {
   self->listener_ = session_listener.take();
   self->bell_listener_ = bell_listener.take();
   self->reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  Server* server = self.get();
-  EventLoop& loop = self->environment_.loop;
-  if (!loop.add(self->listener_.get(), EPOLLIN,
-                [server](std::uint32_t) { server->on_session_waiting(); }) ||
-      !loop.add(self->bell_listener_.get(), EPOLLIN,
-                [server](std::uint32_t) { server->on_bell_waiting(); })) {
-    return Failure{std::string("cannot watch the sockets: ") + std::strerror(errno)};
-  }
   return self;
+}
+
+void Server::begin(std::vector<KeptFd> kept, std::function<void()> serving) {
+  // Whoever connects meanwhile waits in the sockets' queues: a worker whose channel is about to be
+  // adopted must not hand it back before.
+  kept_.adopt(std::move(kept), [this, serving = std::move(serving)] {
+    last_channel_ = std::max(last_channel_, kept_.last_number());
+    EventLoop& loop = environment_.loop;
+    if (!loop.add(listener_.get(), EPOLLIN, [this](std::uint32_t) { on_session_waiting(); }) ||
+        !loop.add(bell_listener_.get(), EPOLLIN, [this](std::uint32_t) { on_bell_waiting(); })) {
+      spdlog::critical("cannot watch the sockets: {}", std::strerror(errno));
+      std::abort();  // nobody would be served
+    }
+    serving();
+  });
+}
+
+Session* Server::find_session(std::uint64_t id) {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : found->second.get();
 }
 
 Server::~Server() {
@@ -289,6 +302,7 @@ void Server::hang_up(std::uint64_t id, const char* how) {
   if (session.awaits_confirm()) {
     std::erase_if(unconfirmed_, [id](const auto& each) { return each.second == id; });
   }
+  session.give_up_what_nobody_has();
   sessions_.erase(found);
   environment_.counters.sub(DaemonCounter::sessions);
 }
@@ -315,11 +329,19 @@ void Server::post_channel_closed(std::uint64_t id, std::uint32_t channel) {
   environment_.loop.post([this, id, channel] {
     environment_.counters.sub(DaemonCounter::channels);
     show_ring_bytes();
+    kept_.forget(channel);
     const auto found = sessions_.find(id);
     if (found != sessions_.end()) {
       found->second->forget_channel(channel);
     }
     spdlog::info("channel closed channel={}", channel);
+  });
+}
+
+void Server::post_absent_violation(std::uint32_t channel, std::string rule) {
+  environment_.loop.post([this, channel, rule = std::move(rule)] {
+    environment_.counters.add(DaemonCounter::violations);
+    kept_.on_violation(channel, rule);
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -14,14 +15,16 @@
 #include "policy/access_list.hpp"
 #include "policy/quota.hpp"
 #include "session/event_loop.hpp"
+#include "session/fd_store.hpp"
+#include "session/kept_channels.hpp"
 #include "session/session.hpp"
 #include "shard/shard.hpp"
 #include "telemetry/stats.hpp"
 
 namespace kfast::daemon::session {
 
-/// Lifecycle: create() binds the sockets, sessions come and go on the loop's thread, begin_drain()
-/// refuses new ones.
+/// Lifecycle: create() binds the sockets, begin() adopts what was kept and lets sessions in, which
+/// come and go on the loop's thread, begin_drain() refuses new ones.
 class Server {
  public:
   struct Environment {
@@ -31,6 +34,7 @@ class Server {
     policy::Quota& quota;
     telemetry::DaemonBlock& counters;  // counted from the loop's thread only
     shard::Shard& shard;
+    FdStore& store;
     std::string version;
     std::uint64_t daemon_epoch = 0;
   };
@@ -40,12 +44,19 @@ class Server {
   Server& operator=(const Server&) = delete;
   ~Server();
 
+  /// Adopts the channels behind these descriptors, then accepts sessions and calls `serving`:
+  /// before it returns, or from the loop.
+  void begin(std::vector<KeptFd> kept, std::function<void()> serving);
+
   /// From now on everything new is refused with "draining".
   void begin_drain() { draining_ = true; }
 
   // For sessions.
   [[nodiscard]] Environment& environment() { return environment_; }
   [[nodiscard]] bool draining() const { return draining_; }
+  [[nodiscard]] KeptChannels& kept() { return kept_; }
+  /// Nothing when the session has ended.
+  [[nodiscard]] Session* find_session(std::uint64_t id);
   [[nodiscard]] std::uint32_t next_channel() { return ++last_channel_; }
   void show_ring_bytes();
   /// Which session was offered a channel over a c2d segment that was handed back. Who hands the
@@ -61,6 +72,7 @@ class Server {
                                             policy::Resource resource, std::uint64_t amount = 1);
   void post_violation(std::uint64_t session, std::string rule);
   void post_channel_closed(std::uint64_t session, std::uint32_t channel);
+  void post_absent_violation(std::uint32_t channel, std::string rule);
 
  private:
   struct Bell {
@@ -70,7 +82,8 @@ class Server {
     std::size_t received = 0;
   };
 
-  explicit Server(Environment environment) : environment_(std::move(environment)) {}
+  explicit Server(Environment environment)
+      : environment_(std::move(environment)), kept_(*this, environment_.store) {}
   Result<ipc::Fd> listen_on(const char* name, int type);
   void on_session_waiting();
   void on_bell_waiting();
@@ -85,6 +98,7 @@ class Server {
   [[nodiscard]] ipc::Fd accept_one(const ipc::Fd& listener, bool& none_left);
 
   Environment environment_;
+  KeptChannels kept_;
   ipc::Fd listener_;
   ipc::Fd bell_listener_;
   ipc::Fd reserve_;  // given up for a moment when descriptors run out, to say so to whoever knocks

@@ -255,8 +255,10 @@ bool Session::on_open(const Packet& packet) {
     return true;
   }
   channel.number = server_.next_channel();
-  auto made =
-      channel::create_segments(geometry, channel.number, server_.environment().daemon_epoch);
+  channel.profile = text_of(open.profile);
+  channel.reports = open.reports;
+  auto made = channel::create_segments(geometry, channel.number, server_.environment().daemon_epoch,
+                                       owner_of(peer_, channel.profile, channel.reports));
   channel.doorbell.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!made || !channel.doorbell.valid()) {
     const std::string why = made ? std::string("no descriptor for a doorbell: ") +
@@ -274,19 +276,30 @@ bool Session::on_open(const Packet& packet) {
   opened.position = 0;
   opened.max_record_bytes = max_record_bytes;
   opened.geometry = geometry;
-  if (!send_message(link_->socket(), opened,
+  const std::uint32_t number = channel.number;
+  const Asked& asked = opening_.emplace(number, Asked{std::move(channel), opened}).first->second;
+  server_.kept().keep(asked.channel, peer_.pidfd, [server = &server_, id = id_, number] {
+    if (Session* session = server->find_session(id)) {
+      session->answer_open(number);
+    }
+  });
+  return true;
+}
+
+void Session::answer_open(std::uint32_t number) {
+  Asked asked = std::move(opening_.extract(number).mapped());
+  shard::NewChannel& channel = asked.channel;
+  if (!send_message(link_->socket(), asked.answer,
                     {channel.segments.c2d_fd.get(), channel.segments.d2c_fd.get(),
                      channel.doorbell.get(), server_.environment().shard.page_fd()})) {
-    return false;
+    server_.kept().forget(number);  // the end of the socket is on its way
+    return;
   }
-  channel.profile = text_of(open.profile);
-  channel.reports = open.reports;
   own(channel, DaemonCounter::channels_opened);
   spdlog::info("channel opened channel={} principal={} pid={} program={} profile={} ring={}",
-               channel.number, peer_.principal.name, peer_.pid, program_, channel.profile,
-               geometry.c2d_ring_bytes);
+               number, peer_.principal.name, peer_.pid, program_, channel.profile,
+               channel.segments.geometry.c2d_ring_bytes);
   server_.environment().shard.add_channel(std::move(channel));
-  return true;
 }
 
 void Session::own(shard::NewChannel& channel, DaemonCounter how) {
@@ -316,7 +329,12 @@ bool Session::on_resume(Packet& packet) {
            "the segments that were handed back have an impossible geometry");
     return true;
   }
-  if (server_.environment().shard.holds_segment(channel::inode_of(packet.fds[0]))) {
+  const std::uint64_t inode = channel::inode_of(packet.fds[0]);
+  std::uint32_t adopted_number = 0;
+  if (const auto* waiting = server_.kept().waiting(inode, adopted_number)) {
+    return offer_waiting(resume, adopted_number, *waiting);
+  }
+  if (server_.environment().shard.holds_segment(inode)) {
     refuse(resume.request, RefusalCode::busy,
            "the channel is still being drained for its last session: try again soon");
     return true;
@@ -326,8 +344,11 @@ bool Session::on_resume(Packet& packet) {
     return true;
   }
   channel.number = server_.next_channel();
+  channel.profile = text_of(resume.profile);
+  channel.reports = resume.reports;
   auto adopted = channel::adopt_segments(g, std::move(packet.fds[0]), std::move(packet.fds[1]),
-                                         channel.number, server_.environment().daemon_epoch);
+                                         channel.number, server_.environment().daemon_epoch,
+                                         owner_of(peer_, channel.profile, channel.reports));
   channel.doorbell.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!adopted || !channel.doorbell.valid()) {
     const bool system = adopted.ok() || adopted.error().resources;
@@ -348,19 +369,54 @@ bool Session::on_resume(Packet& packet) {
   opened.position = adopted->inheritance.head;
   opened.max_record_bytes = max_record_bytes;
   opened.geometry = g;
-  channel.profile = text_of(resume.profile);
-  channel.reports = resume.reports;
-  // Not before this one can be made: the worker may die before it asks again.
-  server_.drop_unconfirmed(channel.segments.c2d_inode);
-  server_.note_unconfirmed(channel.segments.c2d_inode, id_);
+  const std::uint32_t number = channel.number;
+  // Not before this one can be made: the worker may die before it asks again. And before it is
+  // kept: a store holds each file once.
+  server_.drop_unconfirmed(inode);
+  server_.kept().give_way(inode);
+  server_.note_unconfirmed(inode, id_);
   // Before the answer: a worker that was killed since it asked cannot be told, and what it handed
   // back is delivered all the same.
-  const shard::NewChannel& offer =
-      unconfirmed_.emplace(channel.number, std::move(channel)).first->second;
+  const Asked& asked =
+      unconfirmed_.emplace(number, Asked{std::move(channel), opened}).first->second;
   server_.show_ring_bytes();
+  server_.kept().keep(asked.channel, peer_.pidfd, [server = &server_, id = id_, number] {
+    if (Session* session = server->find_session(id)) {
+      session->answer_resume(number);
+    }
+  });
+  return true;
+}
+
+void Session::answer_resume(std::uint32_t number) {
+  const auto found = unconfirmed_.find(number);
+  if (found != unconfirmed_.end()) {
+    const shard::NewChannel& channel = found->second.channel;
+    // When it does not get there, the end of the socket is on its way.
+    static_cast<void>(send_message(link_->socket(), found->second.answer,
+                                   {channel.segments.d2c_fd.get(), channel.doorbell.get(),
+                                    server_.environment().shard.page_fd()}));
+  }
+}
+
+bool Session::offer_waiting(const ipc::ResumeProducer& resume, std::uint32_t number,
+                            const KeptChannels::Waiting& waiting) {
+  const auto profile = server_.environment().shard.profile(waiting.profile);
+  if (!(waiting.geometry == resume.geometry)) {
+    refuse(resume.request, RefusalCode::bad_segment,
+           "the segments that were handed back have another geometry than the channel");
+    return true;
+  }
+  auto opened = ipc::make_message<ipc::Opened>();
+  opened.request = resume.request;
+  opened.channel = number;
+  opened.position = waiting.head;
+  opened.max_record_bytes = profile->max_record_bytes;
+  opened.geometry = waiting.geometry;
+  waiting_.insert(number);
   return send_message(
       link_->socket(), opened,
-      {offer.segments.d2c_fd.get(), offer.doorbell.get(), server_.environment().shard.page_fd()});
+      {waiting.d2c.get(), waiting.doorbell.get(), server_.environment().shard.page_fd()});
 }
 
 bool Session::on_confirm(const Packet& packet) {
@@ -373,12 +429,24 @@ bool Session::on_confirm(const Packet& packet) {
     refuse(0, RefusalCode::draining, "kfastd is stopping: try again when it is back");
     return false;
   }
+  if (waiting_.erase(confirm.channel) != 0) {
+    if (!server_.kept().hand_over(confirm.channel, peer_, link_)) {
+      refuse(0, RefusalCode::busy,
+             "the channel is still being drained for its last session: try again soon");
+      return false;
+    }
+    channels_.insert(confirm.channel);
+    server_.environment().counters.add(DaemonCounter::channels_resumed);
+    spdlog::info("channel taken back channel={} principal={} pid={}", confirm.channel,
+                 peer_.principal.name, peer_.pid);
+    return true;
+  }
   auto offered = unconfirmed_.extract(confirm.channel);
   if (offered.empty()) {
     refuse(0, RefusalCode::bad_message, "a Confirm for a channel that was not offered");
     return false;
   }
-  begin_resumed(std::move(offered.mapped()));
+  begin_resumed(std::move(offered.mapped().channel));
   return true;
 }
 
@@ -392,17 +460,29 @@ void Session::begin_resumed(shard::NewChannel channel) {
 }
 
 void Session::take_unconfirmed() {
-  for (auto& [number, channel] : std::exchange(unconfirmed_, {})) {
+  for (auto& [number, asked] : std::exchange(unconfirmed_, {})) {
     // Its words in c2d are still about the old d2c ring, and nobody is left to read a report.
-    channel.reports = ipc::ReportsMode::none;
-    begin_resumed(std::move(channel));
+    asked.channel.reports = ipc::ReportsMode::none;
+    begin_resumed(std::move(asked.channel));
   }
 }
 
 void Session::drop_unconfirmed(std::uint64_t c2d_inode) {
-  std::erase_if(unconfirmed_, [c2d_inode](const auto& each) {
-    return each.second.segments.c2d_inode == c2d_inode;
+  std::erase_if(unconfirmed_, [this, c2d_inode](const auto& each) {
+    const bool same = each.second.channel.segments.c2d_inode == c2d_inode;
+    if (same) {
+      server_.kept().forget(each.first);
+    }
+    return same;
   });
+}
+
+void Session::give_up_what_nobody_has() {
+  for (const auto* asked : {&opening_, &unconfirmed_}) {
+    for (const auto& [number, unused] : *asked) {
+      server_.kept().forget(number);
+    }
+  }
 }
 
 bool Session::on_close(const Packet& packet) {

@@ -14,6 +14,7 @@
 #include "kfast/ipc/wire.hpp"
 #include "policy/identify.hpp"
 #include "policy/quota.hpp"
+#include "session/kept_channels.hpp"
 #include "session/packet.hpp"
 #include "shard/client_link.hpp"
 #include "shard/shard.hpp"
@@ -70,6 +71,8 @@ class Session {
   void take_unconfirmed();
   /// Gives the offer of a channel over this c2d segment up, as its client asks again elsewhere.
   void drop_unconfirmed(std::uint64_t c2d_inode);
+  /// Lets go of channels whose descriptors the client was to get, or got and did not confirm.
+  void give_up_what_nobody_has();
   /// Hands the channels to their shards to be drained (or, after a violation, stopped).
   void retire_channels(bool trust_rings);
   /// A channel's memory is gone.
@@ -89,6 +92,12 @@ class Session {
   bool on_resume(Packet& packet);
   bool on_confirm(const Packet& packet);
   bool on_close(const Packet& packet);
+  /// Opened, once the descriptors are kept.
+  void answer_open(std::uint32_t number);
+  void answer_resume(std::uint32_t number);
+  /// Offers a channel that was adopted without its client.
+  bool offer_waiting(const ipc::ResumeProducer& resume, std::uint32_t number,
+                     const KeptChannels::Waiting& waiting);
   /// Gives a channel that was handed back to its shard.
   void begin_resumed(shard::NewChannel channel);
   /// Makes a channel this session's, and counts it as opened or resumed.
@@ -106,7 +115,13 @@ class Session {
   policy::Lease lease_;
   std::shared_ptr<SessionLink> link_;
   std::set<std::uint32_t> channels_;
-  std::map<std::uint32_t, shard::NewChannel> unconfirmed_;  // handed back; by number
+  struct Asked {
+    shard::NewChannel channel;
+    ipc::Opened answer{};
+  };
+  std::map<std::uint32_t, Asked> opening_;      // by number, as all of these
+  std::map<std::uint32_t, Asked> unconfirmed_;  // handed back
+  std::set<std::uint32_t> waiting_;             // adopted, and offered to this client
   std::uint8_t token_[ipc::kTokenBytes] = {};
   std::string program_;
   bool greeted_ = false;

@@ -141,6 +141,12 @@ void Shard::add_channel(NewChannel request) {
   post([this, shared] { adopt(std::move(*shared)); });
 }
 
+void Shard::client_has_come(std::uint32_t number, std::shared_ptr<ClientLink> link) {
+  post([this, number, link = std::move(link)]() mutable {
+    welcome_client(number, std::move(link));
+  });
+}
+
 void Shard::retire_channel(std::uint32_t number, bool trust_ring) {
   post([this, number, trust_ring] { retire(number, trust_ring); });
 }
@@ -229,6 +235,7 @@ void Shard::adopt(NewChannel request) {
   settings.number = request.number;
   settings.reports = request.reports;
   settings.delivery_timeout_ms = slot.instance->message_timeout_ms();
+  settings.client_away = request.client_away;
   slot.channel = std::make_unique<channel::ProducerChannel>(std::move(request.segments), settings,
                                                             request.inherited);
   slot.empty_rounds = 0;
@@ -248,6 +255,22 @@ void Shard::adopt(NewChannel request) {
   }
   slot.active = false;
   activate(index);
+}
+
+void Shard::welcome_client(std::uint32_t number, std::shared_ptr<ClientLink> link) {
+  const auto found = by_number_.find(number);
+  if (found == by_number_.end()) {
+    link->channel_closed(number);
+    return;
+  }
+  Slot& slot = slots_[found->second];
+  slot.link = std::move(link);
+  slot.channel->client_has_come();
+  activate(found->second);
+  touch(found->second);
+  if (slot.violated) {
+    slot.link->violated("what it left behind cannot be read");
+  }
 }
 
 void Shard::retire(std::uint32_t number, bool trust_ring) {

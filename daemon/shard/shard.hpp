@@ -45,7 +45,8 @@ struct NewChannel {
   ipc::ReportsMode reports = ipc::ReportsMode::all;
   channel::Segments segments;
   std::optional<channel::Inheritance> inherited;
-  ipc::Fd doorbell;  // the eventfd that the client writes
+  bool client_away = false;  // adopted without its client, which may come: client_has_come()
+  ipc::Fd doorbell;          // the eventfd that the client writes
   policy::Principal principal;
   pid_t pid = 0;
   std::vector<policy::Lease> leases;
@@ -84,6 +85,9 @@ class Shard : private kafka::EventHandler {
   void start();
 
   void add_channel(NewChannel channel);
+  /// The client of a channel that was adopted without it has gone over to our d2c segment; `link`
+  /// takes the place of the channel's.
+  void client_has_come(std::uint32_t number, std::shared_ptr<ClientLink> link);
   /// The worker is gone, or has closed the channel: takes what was committed, reports to nobody,
   /// then frees it. `trust_ring` is false after a violation: then nothing further is taken.
   void retire_channel(std::uint32_t number, bool trust_ring);
@@ -146,6 +150,7 @@ class Shard : private kafka::EventHandler {
   void run();
   void serve_commands();
   void adopt(NewChannel request);
+  void welcome_client(std::uint32_t number, std::shared_ptr<ClientLink> link);
   void retire(std::uint32_t number, bool trust_ring);
   std::uint64_t take_round(bool& more, bool& may_nap);
   std::uint64_t take_from(std::uint16_t index, bool& more);

@@ -102,6 +102,24 @@ struct SegmentIdentity {
 };
 static_assert(sizeof(SegmentIdentity) == 112);
 
+inline constexpr std::size_t kOwnerText = 64;
+inline constexpr std::uint32_t kMaxOwnerGroups = 512;
+
+/// Whose channel it is. For a daemon that finds the segments without a worker that hands them back;
+/// clients have no use for it. Numbers are those of the daemon's namespaces.
+struct ChannelOwner {
+  std::uint32_t uid;
+  std::uint32_t gid;
+  std::uint32_t pid;          // for people
+  std::uint32_t reports;      // wire.hpp: ReportsMode
+  std::uint32_t group_count;  // of `groups`; a process with more groups than fit is known by those
+  std::uint32_t groups[kMaxOwnerGroups];
+  std::uint32_t zero;
+  char user[kOwnerText];     // NUL-terminated
+  char profile[kOwnerText];  // NUL-terminated; empty: a daemon that did not fill this in
+};
+static_assert(sizeof(ChannelOwner) == 24 + 4 * kMaxOwnerGroups + 2 * kOwnerText);
+
 /// The first page of a d2c segment.
 struct D2cHeader {
   alignas(kHotLine) SegmentIdentity identity;
@@ -120,12 +138,16 @@ struct D2cHeader {
   alignas(kHotLine) std::atomic<std::uint64_t> delivered;
   std::atomic<std::uint64_t> failed;
   std::atomic<std::uint64_t> unknown;
-  std::uint8_t unused[kPage - 4 * kHotLine - 3 * sizeof(std::uint64_t)];
+  /// Not 0: the channel was closed, or its worker is gone; what is taken is delivered, and nobody
+  /// reads a report.
+  std::atomic<std::uint64_t> retired;
+  ChannelOwner owner;  // never changes
+  std::uint8_t unused[kPage - 4 * kHotLine - 4 * sizeof(std::uint64_t) - sizeof(ChannelOwner)];
 };
 static_assert(sizeof(D2cHeader) == kPage && alignof(D2cHeader) == kHotLine);
 static_assert(offsetof(D2cHeader, head) == 128 && offsetof(D2cHeader, taken) == 136);
 static_assert(offsetof(D2cHeader, tail) == 256 && offsetof(D2cHeader, parked) == 384);
-static_assert(offsetof(D2cHeader, delivered) == 512);
+static_assert(offsetof(D2cHeader, delivered) == 512 && offsetof(D2cHeader, owner) == 544);
 
 /// What the daemon says of a topic of the channel, one byte each; read by every send.
 enum class TopicState : std::uint8_t {

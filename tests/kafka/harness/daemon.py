@@ -174,6 +174,7 @@ class Kfastd:
             argv = [self._binary, "--socket-dir", self.socket_dir, *self._arguments]
         descriptors: list[int] = []
         if self._fd_store:
+            self.notify.settle()
             environment["FDSTORE"] = "1024"
             names = [name for name, held in self.notify.stored.items() for _ in held]
             descriptors = [fd for held in self.notify.stored.values() for fd in held]

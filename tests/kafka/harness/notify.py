@@ -15,7 +15,7 @@ class NotifySocket:
 
     READY=1, STATUS= and so on are kept in `state`; FDSTORE=1 puts the message's descriptors into
     `stored` (name -> list of descriptors), FDSTOREREMOVE=1 takes them out, BARRIER=1 is answered by
-    closing its descriptor.
+    closing its descriptor; between `hold_barriers` and `release_barriers` it is not.
     """
 
     def __init__(self, path: Path, store: bool = False):
@@ -23,6 +23,8 @@ class NotifySocket:
         self._store = store
         self.state: dict[str, str] = {}
         self.stored: dict[str, list[int]] = {}
+        self._held: list[int] = []
+        self._holding = False
         self._changed = threading.Condition()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.bind(str(path))
@@ -59,9 +61,41 @@ class NotifySocket:
         elif fields.get("FDSTORE") == "1" and self._store:
             self.stored.setdefault(name, []).extend(descriptors)
             descriptors = []
+        elif fields.get("BARRIER") == "1" and self._holding:
+            self._held += descriptors
+            descriptors = []
         for descriptor in descriptors:
             os.close(descriptor)
         self.state.update(fields)
+
+    def hold_barriers(self) -> None:
+        with self._changed:
+            self._holding = True
+
+    def wait_barrier(self, timeout: float = 60) -> None:
+        """Waits until a barrier is held."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._held, timeout), "no barrier came"
+
+    def release_barriers(self) -> None:
+        with self._changed:
+            self._holding = False
+            held, self._held = self._held, []
+        for descriptor in held:
+            os.close(descriptor)
+
+    def settle(self) -> None:
+        """Returns when everything that was sent before has been taken, as systemd does before it
+        starts a service again.
+        """
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs]))]
+            sender.connect(str(self.path))
+            sender.sendmsg([b"SETTLE=1"], rights)
+        os.close(theirs)
+        os.read(ours, 1)
+        os.close(ours)
 
     def clear(self) -> None:
         """Forgets the state of the service's last run; the store stays, as systemd's does over a
@@ -104,4 +138,5 @@ class NotifySocket:
         os.close(self._stop_write)
         self._socket.close()
         self.path.unlink(missing_ok=True)
+        self.release_barriers()
         self.drop_store()

@@ -88,6 +88,22 @@ class ChannelTest : public ::testing::Test {
     sink_ = std::make_unique<RememberingSink>(stats_);
   }
 
+  /// The daemon dies as it stands; another one has the segments from elsewhere, and the client does
+  /// not know.
+  void adopt_without_client() {
+    auto adopted = adopt_copies(channel_->segments());
+    ASSERT_TRUE(adopted.ok()) << adopted.error().text;
+    ProducerChannel::Settings settings = settings_;
+    settings.client_away = true;
+    channel_ = std::make_unique<ProducerChannel>(std::move(adopted->segments), settings,
+                                                 adopted->inheritance);
+    sink_ = std::make_unique<RememberingSink>(stats_);
+  }
+  void client_comes() {
+    client_->swap_in(channel_->segments());
+    channel_->client_has_come();
+  }
+
   static ipc::Fd copy_of(const ipc::Fd& fd) {
     return ipc::Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
   }

@@ -157,6 +157,88 @@ TEST_F(InheritanceTest, ATopicIsAskedForAgain) {
   EXPECT_EQ(sink_->opened, (std::vector<std::string>{"denied"}));
 }
 
+// ---- without its client ----
+
+TEST_F(InheritanceTest, WithoutItsClientRecordsAreDeliveredAndReportsWaitForIt) {
+  open();
+  const std::uint64_t one = send("one");
+  const std::uint64_t two = send("two");
+  client_->words().waiting = 5;  // asked of the daemon that is dead
+  adopt_without_client();
+  EXPECT_EQ(take().records, 2U);
+  deliver(0, 7);
+  deliver(1, 8);
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_FALSE(channel_->must_wake_client());
+  EXPECT_EQ(channel_->segments().d2c_header().head.load(), 0U);
+  client_comes();
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->read_reports().records,
+            (std::vector<ReadReport>{{one, 0, Outcome::delivered, 0, 1, 7},
+                                     {two, 0, Outcome::delivered, 0, 1, 8}}));
+  EXPECT_EQ(client_->daemon_words().head.load(), client_->words().tail.load());
+  client_->words().waiting = 1;
+  EXPECT_TRUE(channel_->must_wake_client()) << "the head has moved";
+}
+
+TEST_F(InheritanceTest, WithoutItsClientASecondDeathSendsNothingTwice) {
+  open();
+  const std::uint64_t one = send("one");
+  const std::uint64_t two = send("two");
+  const std::uint64_t three = send("three");
+  adopt_without_client();
+  take();
+  deliver(0, 7);
+  fail(2);
+  ASSERT_TRUE(channel_->finish_round());
+  adopt_without_client();
+  take();
+  EXPECT_EQ(sink_->values, (std::vector<std::string>{"two"}));
+  deliver(0, 9);
+  ASSERT_TRUE(channel_->finish_round());
+  client_comes();
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->read_reports().records,
+            (std::vector<ReadReport>{delivered_before(one),
+                                     {three, 0, Outcome::unknown, 0, -1, -1},
+                                     {two, 0, Outcome::delivered, 0, 1, 9}}));
+  EXPECT_EQ(client_->daemon_words().head.load(), client_->words().tail.load());
+}
+
+TEST_F(InheritanceTest, ReportsOfAWholeRingFitWhateverTheClientHasReadOfTheOldOnes) {
+  open(65536, 4096);
+  // Some laps of the report ring, so that the client's word lies anywhere.
+  for (int i = 0; i < 300; ++i) {
+    send("warm");
+    take();
+    deliver(sink_->sequences.size() - 1, i * 2);
+    ASSERT_TRUE(channel_->finish_round());
+    client_->read_reports();
+  }
+  EXPECT_GT(client_->words().d2c_head.load(), 4096U);
+  // As many as the credit rule allows, and no two reports share a frame.
+  const std::uint64_t credit = ipc::report_credit(4096, 0);
+  for (std::uint64_t i = 0; i < credit; ++i) {
+    send("record");
+  }
+  for (int life = 0; life < 3; ++life) {
+    adopt_without_client();
+    EXPECT_EQ(take().violation, nullptr);
+    for (std::size_t i = 0; i < sink_->sequences.size() / 2; ++i) {
+      deliver(i, static_cast<std::int64_t>(i) * 2);
+    }
+    ASSERT_TRUE(channel_->finish_round());
+  }
+  for (std::size_t i = sink_->sequences.size() / 2; i < sink_->sequences.size(); ++i) {
+    deliver(i, static_cast<std::int64_t>(i) * 2);
+  }
+  ASSERT_TRUE(channel_->finish_round());
+  client_comes();
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->read_reports().records.size(), credit);
+  EXPECT_EQ(client_->daemon_words().head.load(), client_->words().tail.load());
+}
+
 // ---- death between any two stores ----
 //
 // One life is acted out on memory of which a copy is kept after every step; each copy is then

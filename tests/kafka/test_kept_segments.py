@@ -1,0 +1,444 @@
+"""kfastd and its workers are both killed: whoever starts kfastd has kept the segments."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import kfastctl
+from harness.daemon import Kfastd, config_for
+from harness.kfast import DELIVERED, Producer
+from harness.process import Process
+from harness.raw_session import RawSession, record_frame
+from harness.worker import Worker
+
+
+@pytest.fixture
+def kept(kafka):
+    """kfastd under a store like systemd's."""
+    with Kfastd(config_for(kafka.bootstrap), fd_store=True) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def paused(kafka):
+    """Pauses the broker when called; it runs again at the test's end at the latest."""
+    try:
+        yield lambda: kafka.pause(1)
+    finally:
+        kafka.resume(1)
+
+
+def names(kfastd) -> set:
+    """What is stored once everything that kfastd has sent until now is taken."""
+    kfastd.notify.settle()
+    return set(kfastd.notify.stored)
+
+
+def of_channel(number: int, generation: int = 1) -> set:
+    return {f"kf{number}.{part}" for part in ("c2d", "bell", "pid", f"d2c.{generation}")}
+
+
+def values_of(kafka, topic, count):
+    return [record.value for record in kafka.witness.read(topic, count=count)]
+
+
+def numbers(count, first=0):
+    return [b"%d" % n for n in range(first, first + count)]
+
+
+def send_away(worker, kfastd, topic, count, first=0):
+    """Sends records that no kfastd has seen: it is dead."""
+    assert not kfastd.running
+    for n in range(first, first + count):
+        worker.send(topic, None, b"%d" % n)
+
+
+# Both dead
+
+
+def test_what_kfastd_and_worker_left_behind_is_delivered(kafka, kept):
+    topic = kafka.topic("both-dead")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        send_away(worker, kept, topic, 999, first=1)
+        worker.kill()
+    kept.start()
+    kept.wait_log(r"channel adopted channel=1 .*worker=gone")
+    kept.wait_log("channel closed channel=1")
+    assert values_of(kafka, topic, 1000) == numbers(1000)
+    assert kafka.witness.count(topic) == 1000, "nothing is delivered twice"
+    assert names(kept) == set()
+
+
+def test_full_rings_that_kfastd_was_sending_are_delivered(kafka, paused, kept):
+    topic, count = kafka.topic("full"), 1500
+    with Worker(kept.socket_dir, {"ring.bytes": "256k"}) as worker:
+        worker.send_numbered(topic, b"p", 1)
+        worker.wait_reports(1)
+        paused()
+        worker.send_numbered(topic, b"p", count - 1, first=1)
+        kept.kill()
+        worker.kill()
+    kafka.resume(1)
+    kept.start()
+    kept.wait_log("channel closed channel=1")
+    again = kfastctl.stat(kept.socket_dir).value(
+        "kfast_resubmitted_messages_total", topic=topic, reason="daemon_restart"
+    )
+    tally = kafka.witness.digest(topic, expected=count).producers[b"p"]
+    assert (tally.missing, tally.out_of_order, tally.unexpected) == (0, 0, 0), tally
+    assert tally.duplicates <= again, tally
+
+
+_HUNDRED = """
+import sys
+from harness.kfast import Producer
+run, topic = sys.argv[1:]
+options = {"ring.bytes": "16k", "topics": "1"}
+producers = [Producer(run, options) for _ in range(100)]
+for producer in producers:
+    producer.topic(topic)
+print("open", flush=True)
+sys.stdin.readline()
+for n, producer in enumerate(producers):
+    for i in range(20):
+        producer.send(topic, b"%d" % n, b"%d.%d" % (n, i))
+print("sent", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_hundred_channels_are_delivered(kafka, kept):
+    topic = kafka.topic("hundred", partitions=3)
+    child = Process(
+        [sys.executable, "-c", textwrap.dedent(_HUNDRED), kept.socket_dir, topic],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent)},
+    )
+    assert child.stdout.readline() == b"open\n"
+    assert len(names(kept)) == 400
+    kept.kill()
+    child.stdin.write(b"\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"sent\n"
+    child.kill()
+    kept.start()
+    for number in range(1, 101):
+        kept.wait_log(f"channel closed channel={number}$")
+    records = [(record.key, record.value) for record in kafka.witness.read(topic, count=2000)]
+    for n in range(100):
+        mine = [value for key, value in records if key == b"%d" % n]
+        assert mine == [b"%d.%d" % (n, i) for i in range(20)]
+    assert kafka.witness.count(topic) == 2000
+    assert names(kept) == set()
+
+
+# The worker lives
+
+
+def test_a_worker_that_lives_takes_over_and_nothing_is_sent_twice(kafka, kept):
+    topic = kafka.topic("takes-over")
+    with Worker(kept.socket_dir) as worker:
+        first = worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        send_away(worker, kept, topic, 499, first=1)
+        kept.start()
+        kept.wait_log(r"channel adopted channel=1 .*worker=lives")
+        # Delivered before the worker has called again.
+        assert values_of(kafka, topic, 500) == numbers(500)
+        reports = worker.wait_reports(499)
+        kept.wait_log("channel taken back channel=1")
+        assert all(report.outcome == DELIVERED and report.offset >= 0 for report in reports)
+        positions = [report.position for report in reports]
+        assert first < positions[0] and positions == sorted(set(positions))
+        worker.send(topic, None, b"500")
+        worker.flush()
+        assert len(worker.wait_reports(1)) == 1 and worker.reports() == []
+        assert worker.used_bytes() == 0
+        assert names(kept) == of_channel(1, generation=2)
+    kept.wait_log("channel closed channel=1")
+    assert values_of(kafka, topic, 501) == numbers(501)
+    assert kafka.witness.count(topic) == 501
+    assert names(kept) == set()
+
+
+def test_a_worker_sends_on_while_its_channel_is_adopted_and_taken_over(kafka, kept):
+    topic, count = kafka.topic("sends-on"), 60_000
+    with Worker(kept.socket_dir, {"ring.bytes": "256k"}) as worker:
+        worker.begin("send_numbered", topic, b"p", count, mark_at=10_000)
+        worker.wait_mark()
+        kept.restart(kill=True)
+        kept.wait_log("channel taken back")
+        reports = worker.result()
+        reports += worker.wait_reports(count - len(reports))
+        assert worker.reports() == []
+    assert len(reports) == len({report.position for report in reports}) == count
+    assert all(report.outcome == DELIVERED for report in reports)
+    again = kfastctl.stat(kept.socket_dir).value(
+        "kfast_resubmitted_messages_total", topic=topic, reason="daemon_restart"
+    )
+    tally = kafka.witness.digest(topic, expected=count).producers[b"p"]
+    assert (tally.missing, tally.out_of_order, tally.unexpected) == (0, 0, 0), tally
+    assert tally.duplicates <= again, tally
+
+
+@pytest.mark.parametrize("reports", ["all", "errors", "none"])
+def test_a_full_ring_of_a_worker_that_lives_has_room_for_its_reports(kafka, kept, reports):
+    topic = kafka.topic("credit")
+    options = {"ring.bytes": "64k", "report.bytes": "8k", "reports": reports}
+    with Worker(kept.socket_dir, options) as worker:
+        worker.send(topic, None, b"0")
+        worker.flush()
+        kept.kill()
+        count = 1
+        # Alternating topics: no two reports share a frame.
+        topics = [kafka.topic("credit-a"), kafka.topic("credit-b")]
+        with pytest.raises(Exception, match="kfastd is away"):
+            while True:
+                worker.send(topics[count % 2], None, b"%d" % count)
+                count += 1
+        kept.start()
+        for n, name in enumerate(topics):
+            expected = [b"%d" % i for i in range(1, count) if i % 2 == n]
+            assert values_of(kafka, name, len(expected)) == expected
+        if reports == "all":
+            assert len(worker.wait_reports(count)) == count
+        worker.flush()
+        assert worker.used_bytes() == 0
+    assert kfastctl.stat(kept.socket_dir).value("kfast_violations_total") == 0
+
+
+def test_a_worker_that_dies_after_the_adoption_is_delivered(kafka, kept):
+    topic = kafka.topic("dies-later")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        kept.start()
+        kept.wait_log(r"channel adopted channel=1 .*worker=lives")
+        worker.kill()
+    kept.wait_log("channel closed channel=1")
+    assert names(kept) == set()
+
+
+def test_a_record_that_is_rung_for_is_delivered_before_the_client_comes(kafka, kept):
+    topic = kafka.topic("rung")
+    now = int(time.time() * 1000)
+    with RawSession(kept.socket_dir) as session:
+        session.greet()
+        channel = session.open()
+        channel.name_topic(0, topic.encode())
+        kept.kill()
+        kept.start()
+        kept.wait_log("channel adopted channel=1")
+        channel.write_frame(record_frame(0, now, b"k", b"v"))
+        assert values_of(kafka, topic, 1) == [b"v"]
+        assert channel.head == 0, "the d2c segment of the dead kfastd says what it said"
+        channel.close()
+
+
+# Deaths in a row
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["serving", "starting"])
+def test_kfastd_dies_again_and_again_before_the_worker_comes_back(kafka, kept, ready):
+    topic = kafka.topic("again")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        send_away(worker, kept, topic, 499, first=1)
+        for n in range(8):
+            mark = kept.mark()
+            kept.start(wait_ready=ready)
+            if n % 2 == 0:
+                kept.wait_log("channel adopted", since=mark)
+            kept.kill()
+        mark = kept.mark()
+        kept.start()
+        kept.wait_log("channel adopted", since=mark)
+        reports = worker.wait_reports(499)
+        assert all(report.outcome == DELIVERED for report in reports)
+        assert len({report.position for report in reports}) == 499
+        worker.send(topic, None, b"500")
+        worker.flush()
+        assert worker.used_bytes() == 0
+    first = list(dict.fromkeys(record.value for record in kafka.witness.read(topic)))
+    assert first == numbers(501)
+    kept.wait_log("channel closed channel=1", since=mark)
+    assert names(kept) == set()
+
+
+def test_kfastd_dies_again_and_again_without_a_worker(kafka, kept):
+    topic = kafka.topic("again-dead")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        send_away(worker, kept, topic, 499, first=1)
+        worker.kill()
+    for _ in range(6):
+        kept.start(wait_ready=False)
+        kept.kill()
+    kept.start()
+    assert list(dict.fromkeys(values_of(kafka, topic, 500)))[:500] == numbers(500)
+
+
+def test_a_channel_that_was_closed_when_kfastd_died_is_closed_by_the_next(kafka, paused, kept):
+    topic = kafka.topic("closed")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        paused()
+        worker.send(topic, None, b"1")
+        worker.close()
+        kept.kill()
+        kafka.resume(1)
+        kept.start()
+        kept.wait_log("channel closed channel=1")
+    assert list(dict.fromkeys(values_of(kafka, topic, 2))) == numbers(2)
+    assert names(kept) == set()
+
+
+# The store itself
+
+
+def test_a_client_gets_nothing_before_it_is_kept(kept):
+    kept.notify.hold_barriers()
+    with RawSession(kept.socket_dir, timeout=0.5) as session:
+        session.greet()
+        with pytest.raises(TimeoutError):
+            session.open()
+        kept.notify.wait_barrier()
+        assert names(kept) == of_channel(1)
+        kept.notify.release_barriers()
+        session.socket.settimeout(30)
+        assert session.receive().fds
+
+
+def test_a_client_that_leaves_before_it_is_kept_leaves_nothing(kept):
+    kept.notify.hold_barriers()
+    with RawSession(kept.socket_dir, timeout=0.2) as session:
+        session.greet()
+        with pytest.raises(TimeoutError):
+            session.open()
+        kept.notify.wait_barrier()
+    with RawSession(kept.socket_dir) as session:
+        session.greet()
+        kept.notify.release_barriers()
+        session.open().close()
+        assert names(kept) == of_channel(2)
+
+
+def test_closed_channels_leave_nothing_in_the_store(kafka, kept):
+    topic = kafka.topic("leave-nothing")
+    for _ in range(20):
+        with Producer(kept.socket_dir) as producer:
+            producer.send(topic, None, b"v")
+            producer.flush()
+    kept.wait_log("channel closed channel=20")
+    assert names(kept) == set()
+    assert len(os.listdir(f"/proc/{kept.pid}/fd")) < 100
+
+
+def test_channels_beyond_the_limits_are_adopted(kafka, kept):
+    topic = kafka.topic("limits")
+    with Worker(kept.socket_dir) as a, Worker(kept.socket_dir) as b:
+        for worker in (a, b):
+            worker.send(topic, None, b"first")
+            worker.wait_reports(1)
+        kept.kill()
+        send_away(a, kept, topic, 5)
+        send_away(b, kept, topic, 5, first=5)
+        config = config_for(kafka.bootstrap)
+        config["limits"] = {"default": {"channels": 1}}
+        kept.write_config(config)
+        kept.start()
+        assert sorted(values_of(kafka, topic, 12)[2:]) == numbers(10)
+        assert len(a.wait_reports(5)) == len(b.wait_reports(5)) == 5
+
+
+def test_a_profile_that_is_missing_keeps_the_segments_until_it_is_back(kafka, kept):
+    topic = kafka.topic("profile")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        send_away(worker, kept, topic, 9, first=1)
+        worker.kill()
+    whole = config_for(kafka.bootstrap)
+    other = config_for(kafka.bootstrap, profiles={"other": {}})
+    del other["profiles"]["default"]
+    kept.write_config(other)
+    kept.start()
+    kept.wait_log('kept segments are not delivered: kfastd.toml has no profile "default"')
+    assert names(kept) == of_channel(1)
+    kept.write_config(whole)
+    kept.restart()
+    kept.wait_log("channel closed channel=1")
+    assert values_of(kafka, topic, 10) == numbers(10)
+
+
+def memfd(size: int, text: bytes = b"") -> int:
+    descriptor = os.memfd_create("garbage")
+    os.truncate(descriptor, size)
+    os.pwrite(descriptor, text, 0)
+    return descriptor
+
+
+def test_garbage_in_the_store_is_named_and_thrown_out(kafka, kept):
+    topic = kafka.topic("garbage")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        send_away(worker, kept, topic, 9, first=1)
+        stored = kept.notify.stored
+        page = os.pread(stored["kf1.d2c.1"][0], 4096, 0)
+        garbage = {
+            "nonsense": os.open("/dev/null", os.O_RDONLY),
+            "kf0.c2d": os.open("/dev/null", os.O_RDONLY),
+            "kf007.c2d": os.open("/dev/null", os.O_RDONLY),
+            "kf9.c2d": os.open("/dev/null", os.O_RDONLY),
+            "kf9.d2c.1": os.pipe()[0],
+            "kf10.d2c.1": memfd(100),
+            "kf11.c2d": memfd(4096),
+            "kf11.d2c.1": memfd(8192),
+            "kf12.c2d": memfd(1 << 20),
+            "kf12.d2c.1": memfd(len(page), page),
+            "kf13.bell": os.eventfd(0),
+            "kf14.c2d": os.open("/", os.O_RDONLY),
+            "kf14.d2c.4294967295": memfd(4096),
+            "kf1.d2c.9": socket.socket().detach(),
+        }
+        for name, descriptor in garbage.items():
+            stored[name] = [descriptor]
+        kept.start()
+        for n in (9, 10, 11, 12):
+            kept.wait_log(f"kept segments are given up channel={n}: .*kf{n}.d2c.1")
+        kept.wait_log("kfastd was started with is closed.*name=nonsense")
+        assert values_of(kafka, topic, 10) == numbers(10)
+        assert names(kept) == of_channel(1, generation=10)
+        assert len(worker.wait_reports(9)) == 9
+
+
+def test_a_store_that_keeps_nothing_changes_nothing(kafka, kfastd):
+    topic = kafka.topic("keeps-nothing")
+    with Worker(kfastd.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kfastd.kill()
+        send_away(worker, kfastd, topic, 9, first=1)
+        kfastd.start()
+        assert len(worker.wait_reports(9)) == 9
+    assert values_of(kafka, topic, 10) == numbers(10)
