@@ -12,6 +12,7 @@ struct CommandLine {
   std::string socket_dir;  // empty: the configuration's
   bool dev = false;
   std::vector<std::string> dev_topics;
+  bool keeper = false;
   bool check_config = false;
   bool print_config_reference = false;
   bool print_metrics_reference = false;

@@ -16,6 +16,7 @@
 #include "config/load.hpp"
 #include "daemon.hpp"
 #include "kafka/dev_broker.hpp"
+#include "keeper/keeper.hpp"
 #include "process.hpp"
 #include "session/fd_store.hpp"
 #include "telemetry/log.hpp"
@@ -111,6 +112,9 @@ int main(int argc, char** argv) {
   }
   if (line->check_config) {
     return config::check_config(line->config, std::cout);
+  }
+  if (line->keeper) {
+    return kfast::daemon::keeper::run_keeper(argc, argv);
   }
   kfast::daemon::abort_when_out_of_memory();
   telemetry::set_up_log(spdlog::level::info);
