@@ -1,6 +1,7 @@
 """kfastd and its workers are both killed: whoever starts kfastd has kept the segments."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -39,6 +40,16 @@ def names(kfastd) -> set:
     """What is stored once everything that kfastd has sent until now is taken."""
     kfastd.notify.settle()
     return set(kfastd.notify.stored)
+
+
+def wait_empty(kfastd, timeout: float = 60) -> None:
+    """Waits until nothing is stored: each channel was delivered and closed."""
+    deadline = time.monotonic() + timeout
+    mark = 0
+    while names(kfastd):
+        assert time.monotonic() < deadline, names(kfastd)
+        kfastd.wait_log("channel closed", since=mark)
+        mark = kfastd.mark()
 
 
 def of_channel(number: int, generation: int = 1) -> set:
@@ -309,6 +320,62 @@ def test_a_channel_that_was_closed_when_kfastd_died_is_closed_by_the_next(kafka,
         kept.wait_log("channel closed channel=1")
     assert list(dict.fromkeys(values_of(kafka, topic, 2))) == numbers(2)
     assert names(kept) == set()
+
+
+@pytest.mark.parametrize("lie", ["tail", "frame", "reports"])
+def test_a_ring_that_breaks_the_rules_is_given_up_when_it_is_adopted(kafka, kept, lie):
+    topic, sent = kafka.topic("lies"), kafka.topic("honest")
+    now = int(time.time() * 1000)
+    with RawSession(kept.socket_dir) as session, Worker(kept.socket_dir) as honest:
+        session.greet()
+        channel = session.open(ring=262144, reports_ring=4096)
+        channel.name_topic(0, topic.encode())
+        kept.kill()
+        if lie == "tail":
+            channel.set_tail(1 << 40)
+        elif lie == "frame":
+            channel.write_frame(b"\xff" * 64)
+        else:  # more in flight than the report ring has room for
+            for _ in range(8000):
+                channel.write_frame(record_frame(0, now, b"", b""))
+        send_away(honest, kept, sent, 10)
+        kept.start()
+        kept.wait_log("a kept channel is given up: its memory breaks the rules channel=2")
+        kept.wait_log("channel closed channel=2")
+        assert len(honest.wait_reports(10)) == 10
+        assert names(kept) == of_channel(1, generation=2)
+        channel.close()
+
+
+def test_workers_and_kfastd_are_killed_at_once_again_and_again(kafka, kept):
+    topic, chance = kafka.topic("chaos", partitions=3), random.Random(4)
+    accepted = {}
+    for n in range(12):
+        with Worker(kept.socket_dir, {"ring.bytes": "256k"}) as first, Worker(
+            kept.socket_dir, {"ring.bytes": "64k"}
+        ) as second:
+            workers = {b"a%02d" % n: first, b"b%02d" % n: second}
+            for name, worker in workers.items():
+                mark = chance.randrange(1, 3000)
+                worker.begin("send_numbered", topic, name, 1_000_000, keys=4, mark_at=mark)
+            for worker in workers.values():
+                worker.wait_mark()
+            victims = [kept, *workers.values()]
+            chance.shuffle(victims)
+            for victim in victims:
+                victim.kill()
+            for name, worker in workers.items():
+                accepted[name] = worker.accepted
+        for _ in range(chance.randrange(3)):
+            kept.start(wait_ready=False)
+            kept.kill()
+        kept.start()
+    wait_empty(kept)
+    tallies = kafka.witness.digest(topic, producer_bytes=3).producers
+    for name, count in accepted.items():
+        tally = tallies[name]
+        assert (tally.missing, tally.out_of_order) == (0, 0), (name, count, tally)
+        assert count <= tally.last + 1 <= count + 1, "of the last one nobody was told"
 
 
 # The store itself
