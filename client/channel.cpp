@@ -195,6 +195,13 @@ std::uint64_t Channel::used_bytes() const noexcept {
   return used > writer_.capacity() ? writer_.capacity() : used;
 }
 
+void Channel::let_go() noexcept {
+  if (memory_.is_mapped()) {
+    memory_.c2d().closed.store(1, std::memory_order_release);
+    ring_doorbell();
+  }
+}
+
 // ---- hand-over ----------------------------------------------------------------------------------
 
 int Channel::read_out_reports(ErrorText& why) noexcept {

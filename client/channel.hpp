@@ -48,7 +48,7 @@ enum class Refusal : std::int64_t {
 };
 
 /// One channel. Its calls make no system call, but for append() writing the doorbell of a daemon
-/// that rests. One thread.
+/// that rests, and let_go(). One thread.
 class Channel {
  public:
   /// Maps what came with Opened. Returns 0 or a KFAST_ERR.
@@ -75,6 +75,10 @@ class Channel {
   /// Goes over to the daemon that answered to ResumeProducer, which begins when it has Confirm.
   /// Returns 0 or a KFAST_ERR; after KFAST_ERR_NO_MEMORY the old memory is still in place.
   [[nodiscard]] int hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& why) noexcept;
+
+  /// Tells kfastd that this is the end, also one that is not there yet or does not know whose
+  /// channel it is. Nothing is sent afterwards.
+  void let_go() noexcept;
 
   /// Bytes of the ring that hold records without an outcome.
   [[nodiscard]] std::uint64_t used_bytes() const noexcept;

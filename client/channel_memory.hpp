@@ -33,6 +33,7 @@ class ChannelMemory {
   [[nodiscard]] int map_resumed(const ipc::Opened& opened, ChannelFds& fds,
                                 ErrorText& why) noexcept;
 
+  [[nodiscard]] bool is_mapped() const noexcept { return c2d_.valid(); }
   [[nodiscard]] const ipc::Geometry& geometry() const noexcept { return geometry_; }
   [[nodiscard]] int c2d_fd() const noexcept { return c2d_fd_.get(); }
   [[nodiscard]] int d2c_fd() const noexcept { return d2c_fd_.get(); }

@@ -42,6 +42,7 @@ Producer::~Producer() {
     session_.abandon();
     return;
   }
+  channel_.let_go();
   session_.say_close(channel_.number());
   session_.drop();
 }

@@ -91,11 +91,15 @@ class ProducerChannel {
   /// finds records and done bits as they were.
   void client_has_come();
 
-  /// No more reports: nobody reads them. Whoever follows us need not wait for the client, either.
-  void stop_reports() {
-    reports_wanted_ = false;
-    segments_.d2c_header().retired.store(1, std::memory_order_relaxed);
+  /// True when the client has closed the channel while it was away: it does not come.
+  [[nodiscard]] bool client_has_closed() const {
+    return client_away_ && segments_.c2d_header().closed.load(std::memory_order_acquire) != 0;
   }
+
+  /// No more reports: nobody reads them.
+  void stop_reports() { reports_wanted_ = false; }
+  /// Tells whoever follows us that the client does not come back to this channel.
+  void retire_for_good() { segments_.d2c_header().retired.store(1, std::memory_order_relaxed); }
   /// Nothing in the ring can be trusted any more: takes nothing further.
   void stop_taking() { stopped_ = true; }
 

@@ -25,6 +25,8 @@ constexpr int kMostListenFds = 1 << 20;
 /// One string of the environment may have 128 KiB (the kernel's MAX_ARG_STRLEN); a start with a
 /// longer $LISTEN_FDNAMES fails, and so would every start after it.
 constexpr std::size_t kMaxNamesBytes = std::size_t{120} * 1024;
+/// What is left is for more descriptors of channels that are kept already.
+constexpr std::size_t kNamesOfChannels = std::size_t{88} * 1024;
 
 int number_in(const char* text) {
   int value = 0;
@@ -36,11 +38,12 @@ int number_in(const char* text) {
   return error == std::errc() && end == view.data() + view.size() ? value : 0;
 }
 
-ipc::Fd connect_to(const char* path) {
+/// False: not there, or not an address.
+bool connect_to(const ipc::Fd& socket, const char* path) {
   sockaddr_un address{};
   if (path == nullptr || (path[0] != '/' && path[0] != '@') ||
       std::strlen(path) >= sizeof address.sun_path) {
-    return ipc::Fd();
+    return false;
   }
   address.sun_family = AF_UNIX;
   const std::size_t length = std::strlen(path);
@@ -48,14 +51,22 @@ ipc::Fd connect_to(const char* path) {
   if (path[0] == '@') {
     address.sun_path[0] = '\0';  // the abstract namespace
   }
-  ipc::Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket.valid() ||
-      ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)) != 0) {
-    telemetry::process_log().log(spdlog::level::warn, "fd_store",
-                                 "$NOTIFY_SOCKET {} does not answer: {}; no segments are kept",
-                                 path, std::strerror(errno));
-    return ipc::Fd();
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
+                   static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)) == 0;
+}
+
+/// The socket of whoever started us, or an invalid descriptor.
+ipc::Fd notify_socket() {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  ipc::Fd socket;
+  if (path != nullptr) {
+    socket.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket.valid() || !connect_to(socket, path)) {
+      telemetry::process_log().log(spdlog::level::warn, "fd_store",
+                                   "$NOTIFY_SOCKET {} does not answer: {}; no segments are kept",
+                                   path, std::strerror(errno));
+      socket.reset();
+    }
   }
   return socket;
 }
@@ -88,7 +99,7 @@ std::vector<KeptFd> take_kept_fds() {
 
 FdStore::FdStore(EventLoop& loop)
     : loop_(loop),
-      socket_(connect_to(std::getenv("NOTIFY_SOCKET"))),
+      socket_(notify_socket()),
       known_to_keep_(socket_.valid() && number_in(std::getenv("FDSTORE")) > 0) {}
 
 FdStore::~FdStore() {
@@ -111,15 +122,19 @@ void FdStore::add(const std::string& name) {
   }
 }
 
+bool FdStore::has_room() const {
+  return active() && names_bytes_ < kNamesOfChannels;
+}
+
 bool FdStore::keep(const std::string& name, const ipc::Fd& fd) {
   if (!active()) {
     return true;
   }
   if (names_bytes_ + name.size() + 1 > kMaxNamesBytes) {
     telemetry::process_log().log(
-        spdlog::level::warn, "fd_store_names",
-        "{} and what comes after is not kept for the next kfastd: the names of {} descriptors are "
-        "as many as can be passed to it",
+        spdlog::level::err, "fd_store_names",
+        "{} is not kept for the next kfastd: the names of {} descriptors are as many as can be "
+        "passed to it",
         name, names_.size());
     return false;
   }
@@ -208,7 +223,9 @@ bool FdStore::try_send(const Message& message) {
   ssize_t sent = 0;
   do {
     sent = ::sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
+    // The manager has made its socket anew.
+  } while (sent < 0 && (errno == EINTR || (errno == ECONNREFUSED &&
+                                           connect_to(socket_, std::getenv("NOTIFY_SOCKET")))));
   if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
     return false;
   }

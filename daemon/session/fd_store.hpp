@@ -43,6 +43,8 @@ class FdStore {
   /// version 254), or has given some back.
   [[nodiscard]] bool known_to_keep() const { return known_to_keep_; }
 
+  /// Whether it is active and there is room for the names of another channel.
+  [[nodiscard]] bool has_room() const;
   /// Has the descriptor kept under a name that is not in use: up to 255 bytes, no ':' and no
   /// control characters. False: the names of all that is kept would not fit into the environment of
   /// the next start, so it is not kept.

@@ -163,7 +163,7 @@ KeptChannels::~KeptChannels() {
 
 void KeptChannels::keep(const shard::NewChannel& channel, const ipc::Fd& pidfd,
                         std::function<void()> held) {
-  if (store_.active()) {
+  if (store_.has_room()) {
     const std::uint32_t n = channel.number;
     const std::string d2c = d2c_name(n, 1);
     auto& names = names_[n];
@@ -173,11 +173,21 @@ void KeptChannels::keep(const shard::NewChannel& channel, const ipc::Fd& pidfd,
         !store_.keep(d2c, channel.segments.d2c_fd)) {
       forget(n);  // it is served like one of a kfastd without a store
     }
+  } else if (store_.active()) {
+    telemetry::process_log().log(
+        spdlog::level::warn, "kept_full",
+        "a channel is not kept for the next kfastd: as many are as can be passed to it channel={}",
+        channel.number);
   }
   store_.barrier(std::move(held));
 }
 
 void KeptChannels::forget(std::uint32_t number) {
+  const auto waiting = waiting_.find(number);
+  if (waiting != waiting_.end()) {  // its client has closed it while it was away
+    server_.environment().loop.remove(waiting->second.pidfd.get());
+    waiting_.erase(waiting);
+  }
   const auto found = names_.extract(number);
   if (!found.empty()) {
     for (const std::string& name : found.mapped()) {
@@ -260,6 +270,10 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
     return std::nullopt;
   }
   const std::uint64_t inode = channel::inode_of(found.c2d);
+  if (std::uint32_t other = 0; waiting(inode, other) != nullptr) {
+    lose(number, found, "channel " + std::to_string(other) + " has the same records");
+    return std::nullopt;
+  }
   const std::string profile = left->owner.profile;
   if (!server_.environment().shard.profile(profile)) {
     spdlog::error(
@@ -315,7 +329,8 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
   waiting.d2c = copy_of(channel.segments.d2c_fd);
   waiting.doorbell = copy_of(channel.doorbell);
   waiting.pid = channel.pid;
-  if (known && !left->retired) {
+  const bool closed = channel.segments.c2d_header().closed.load(std::memory_order_acquire) != 0;
+  if (known && !left->retired && !closed) {
     waiting.pidfd = std::move(found.pidfd);
   }
   if (!channel.doorbell.valid() || !waiting.d2c.valid() || !waiting.doorbell.valid()) {
@@ -394,7 +409,7 @@ void KeptChannels::retire(std::uint32_t number) {
   if (found != waiting_.end()) {
     server_.environment().loop.remove(found->second.pidfd.get());
     waiting_.erase(found);
-    server_.environment().shard.retire_channel(number, true);
+    server_.environment().shard.retire_channel(number, shard::Shard::Retirement::for_good);
   }
 }
 
@@ -438,7 +453,7 @@ void KeptChannels::on_violation(std::uint32_t number, const std::string& rule) {
                rule);
   server_.environment().loop.remove(found->second.pidfd.get());
   waiting_.erase(found);
-  server_.environment().shard.retire_channel(number, false);
+  server_.environment().shard.retire_channel(number, shard::Shard::Retirement::violation);
 }
 
 }  // namespace kfast::daemon::session

@@ -230,7 +230,7 @@ void Server::on_socket_closed(std::uint64_t id) {
   // A worker that lives hands its segments back again, which drops this session; of one that was
   // killed its process tells, a little later than its socket.
   environment_.loop.remove(session.link()->socket());
-  session.retire_channels(true);
+  session.retire_channels(shard::Shard::Retirement::session_ended);
   session.link()->hang_up();
 }
 
@@ -297,7 +297,7 @@ void Server::hang_up(std::uint64_t id, const char* how) {
                 session.pid(), how);
   environment_.loop.remove(session.link()->socket());
   environment_.loop.remove(session.pidfd());
-  session.retire_channels(true);
+  session.retire_channels(shard::Shard::Retirement::session_ended);
   session.link()->hang_up();
   if (session.awaits_confirm()) {
     std::erase_if(unconfirmed_, [id](const auto& each) { return each.second == id; });
@@ -320,7 +320,7 @@ void Server::post_violation(std::uint64_t id, std::string rule) {
         "session ended: its shared memory broke the rules principal={} pid={} rule={}",
         session.principal().name, session.pid(), rule);
     session.end(RefusalCode::violation, "the channel's memory broke a rule: " + rule);
-    session.retire_channels(false);
+    session.retire_channels(shard::Shard::Retirement::violation);
     hang_up(id, "violation");
   });
 }

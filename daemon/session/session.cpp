@@ -1,9 +1,7 @@
 #include "session/session.hpp"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -19,10 +17,6 @@ namespace {
 using ipc::RefusalCode;
 using telemetry::DaemonCounter;
 
-/// Bell connections of one session: each costs us a descriptor, which no limit of kfastd.toml
-/// counts.
-constexpr std::size_t kMaxBells = 16;
-
 // A client's text field as text: it need not end in NUL, nor be printable (the log escapes it).
 template <std::size_t N>
 std::string text_of(const char (&field)[N]) {
@@ -30,48 +24,6 @@ std::string text_of(const char (&field)[N]) {
 }
 
 }  // namespace
-
-void SessionLink::wake() {
-  const std::lock_guard lock(mutex_);
-  if (socket_.valid()) {
-    // When the client does not read, its socket is readable already: nothing is lost if this one
-    // does not fit.
-    static_cast<void>(send_message(socket_.get(), ipc::make_message<ipc::Wake>()));
-  }
-  const char ring = '!';
-  for (const ipc::Fd& bell : bells_) {
-    static_cast<void>(::send(bell.get(), &ring, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
-  }
-}
-
-void SessionLink::violated(const std::string& rule) {
-  server_.post_violation(session_, rule);
-}
-
-void SessionLink::channel_closed(std::uint32_t channel) {
-  server_.post_channel_closed(session_, channel);
-}
-
-bool SessionLink::add_bell(ipc::Fd bell) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(bells_, [](const ipc::Fd& each) {
-    pollfd entry{each.get(), 0, 0};
-    return ::poll(&entry, 1, 0) != 0;  // the peer has closed it
-  });
-  if (!socket_.valid() || bells_.size() >= kMaxBells) {
-    return false;
-  }
-  const char bound = '+';
-  static_cast<void>(::send(bell.get(), &bound, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
-  bells_.push_back(std::move(bell));
-  return true;
-}
-
-void SessionLink::hang_up() {
-  const std::lock_guard lock(mutex_);
-  socket_.reset();
-  bells_.clear();
-}
 
 Session::Session(Server& server, std::uint64_t id, policy::Peer peer, policy::Lease lease,
                  std::shared_ptr<SessionLink> link)
@@ -491,7 +443,7 @@ bool Session::on_close(const Packet& packet) {
     refuse(0, RefusalCode::bad_message, "a Close for a channel that is not this session's");
     return false;
   }
-  server_.environment().shard.retire_channel(close.channel, true);
+  server_.environment().shard.retire_channel(close.channel, shard::Shard::Retirement::for_good);
   return true;
 }
 
@@ -502,9 +454,9 @@ void Session::end(RefusalCode code, const std::string& why) {
   static_cast<void>(send_message(link_->socket(), notice));
 }
 
-void Session::retire_channels(bool trust_rings) {
+void Session::retire_channels(shard::Shard::Retirement why) {
   for (const std::uint32_t channel : channels_) {
-    server_.environment().shard.retire_channel(channel, trust_rings);
+    server_.environment().shard.retire_channel(channel, why);
   }
 }
 

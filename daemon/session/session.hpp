@@ -2,10 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,40 +14,13 @@
 #include "policy/quota.hpp"
 #include "session/kept_channels.hpp"
 #include "session/packet.hpp"
-#include "shard/client_link.hpp"
+#include "session/session_link.hpp"
 #include "shard/shard.hpp"
 #include "telemetry/counters.hpp"
 
 namespace kfast::daemon::session {
 
 class Server;
-
-/// The part of a session that shards hold: it outlives the session by the channels that still
-/// drain. Any thread.
-class SessionLink : public shard::ClientLink {
- public:
-  SessionLink(Server& server, std::uint64_t session, ipc::Fd socket)
-      : server_(server), session_(session), socket_(std::move(socket)) {}
-
-  void wake() override;
-  void violated(const std::string& rule) override;
-  void channel_closed(std::uint32_t channel) override;
-
-  /// The session socket, for the loop's thread; -1 after hang_up().
-  [[nodiscard]] int socket() const { return socket_.get(); }
-  /// Binds a bell connection, and tells it so: it gets a byte at each wake-up. False: the session
-  /// has too many that live.
-  [[nodiscard]] bool add_bell(ipc::Fd bell);
-  /// Closes the socket and the bells; wake() does nothing afterwards.
-  void hang_up();
-
- private:
-  Server& server_;
-  const std::uint64_t session_;
-  std::mutex mutex_;  // guards the descriptors against being closed while another thread writes
-  ipc::Fd socket_;
-  std::vector<ipc::Fd> bells_;
-};
 
 /// Used by the loop's thread only.
 class Session {
@@ -73,8 +44,8 @@ class Session {
   void drop_unconfirmed(std::uint64_t c2d_inode);
   /// Lets go of channels whose descriptors the client was to get, or got and did not confirm.
   void give_up_what_nobody_has();
-  /// Hands the channels to their shards to be drained (or, after a violation, stopped).
-  void retire_channels(bool trust_rings);
+  /// Hands the channels to their shards to be drained, or, after a violation, stopped.
+  void retire_channels(shard::Shard::Retirement why);
   /// A channel's memory is gone.
   void forget_channel(std::uint32_t channel);
 

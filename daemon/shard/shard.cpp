@@ -147,8 +147,8 @@ void Shard::client_has_come(std::uint32_t number, std::shared_ptr<ClientLink> li
   });
 }
 
-void Shard::retire_channel(std::uint32_t number, bool trust_ring) {
-  post([this, number, trust_ring] { retire(number, trust_ring); });
+void Shard::retire_channel(std::uint32_t number, Retirement why) {
+  post([this, number, why] { retire(number, why); });
 }
 
 void Shard::drain(std::chrono::milliseconds deadline, std::function<void(Undelivered)> done) {
@@ -273,7 +273,7 @@ void Shard::welcome_client(std::uint32_t number, std::shared_ptr<ClientLink> lin
   }
 }
 
-void Shard::retire(std::uint32_t number, bool trust_ring) {
+void Shard::retire(std::uint32_t number, Retirement why) {
   const auto found = by_number_.find(number);
   if (found == by_number_.end()) {
     return;
@@ -281,10 +281,13 @@ void Shard::retire(std::uint32_t number, bool trust_ring) {
   Slot& slot = slots_[found->second];
   slot.retired = true;
   slot.channel->stop_reports();
-  if (trust_ring) {
-    slot.channel->stop_at_tail();
-  } else {
+  if (why != Retirement::session_ended) {
+    slot.channel->retire_for_good();
+  }
+  if (why == Retirement::violation) {
     slot.channel->stop_taking();
+  } else {
+    slot.channel->stop_at_tail();
   }
   activate(found->second);
   touch(found->second);

@@ -88,9 +88,13 @@ class Shard : private kafka::EventHandler {
   /// The client of a channel that was adopted without it has gone over to our d2c segment; `link`
   /// takes the place of the channel's.
   void client_has_come(std::uint32_t number, std::shared_ptr<ClientLink> link);
-  /// The worker is gone, or has closed the channel: takes what was committed, reports to nobody,
-  /// then frees it. `trust_ring` is false after a violation: then nothing further is taken.
-  void retire_channel(std::uint32_t number, bool trust_ring);
+  enum class Retirement : std::uint8_t {
+    session_ended,  // the worker may come back, and then hands its segments to another session
+    for_good,       // it has closed the channel, or its process is gone
+    violation,      // for good, and nothing further is taken
+  };
+  /// Takes what was committed, reports to nobody, then frees the channel.
+  void retire_channel(std::uint32_t number, Retirement why);
 
   /// Stops taking new records; what was committed until now is taken and flushed. `done` is called
   /// on the shard's thread when nothing is in flight or `deadline` has passed; the rest stays in
@@ -151,7 +155,7 @@ class Shard : private kafka::EventHandler {
   void serve_commands();
   void adopt(NewChannel request);
   void welcome_client(std::uint32_t number, std::shared_ptr<ClientLink> link);
-  void retire(std::uint32_t number, bool trust_ring);
+  void retire(std::uint32_t number, Retirement why);
   std::uint64_t take_round(bool& more, bool& may_nap);
   std::uint64_t take_from(std::uint16_t index, bool& more);
   void hold_back(Slot& slot, std::uint64_t until_ns);

@@ -239,8 +239,12 @@ void Shard::activate(std::uint16_t index) {
 
 void Shard::on_ring(std::uint16_t index) {
   stats_.add(ShardCounter::wakeups);
-  slots_[index].rings.rung();
+  Slot& slot = slots_[index];
+  slot.rings.rung();
   activate(index);
+  if (slot.channel && !slot.retired && slot.channel->client_has_closed()) {
+    retire(slot.channel->number(), Retirement::for_good);
+  }
 }
 
 void Shard::listen(const Slot& slot, std::uint16_t index, bool on) {

@@ -184,12 +184,13 @@ def test_a_worker_that_lives_takes_over_and_nothing_is_sent_twice(kafka, kept):
     assert names(kept) == set()
 
 
-def test_a_worker_sends_on_while_its_channel_is_adopted_and_taken_over(kafka, kept):
+@pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])
+def test_a_worker_sends_on_while_its_channel_is_adopted_and_taken_over(kafka, kept, kill):
     topic, count = kafka.topic("sends-on"), 60_000
     with Worker(kept.socket_dir, {"ring.bytes": "256k"}) as worker:
         worker.begin("send_numbered", topic, b"p", count, mark_at=10_000)
         worker.wait_mark()
-        kept.restart(kill=True)
+        kept.restart(kill=kill)
         kept.wait_log("channel taken back")
         reports = worker.result()
         reports += worker.wait_reports(count - len(reports))
@@ -318,8 +319,28 @@ def test_a_channel_that_was_closed_when_kfastd_died_is_closed_by_the_next(kafka,
         kafka.resume(1)
         kept.start()
         kept.wait_log("channel closed channel=1")
-    assert list(dict.fromkeys(values_of(kafka, topic, 2))) == numbers(2)
-    assert names(kept) == set()
+        assert list(dict.fromkeys(values_of(kafka, topic, 2))) == numbers(2)
+        assert names(kept) == set()
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["away", "back"])
+def test_a_producer_that_is_closed_without_a_session_leaves_nothing(kafka, kept, back):
+    topic = kafka.topic("closed-away")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        send_away(worker, kept, topic, 9, first=1)
+        if back:
+            kept.start()
+            kept.wait_log("channel adopted channel=1 .*worker=lives")
+            worker.close()
+        else:
+            worker.close()
+            kept.start()
+        kept.wait_log("channel closed channel=1")
+        assert values_of(kafka, topic, 10) == numbers(10)
+        assert names(kept) == set()
 
 
 @pytest.mark.parametrize("lie", ["tail", "frame", "reports"])
@@ -597,7 +618,7 @@ def test_the_keeper_gives_up_on_a_configuration_that_was_never_good():
     try:
         kfastd.start(wait_ready=False)
         assert kfastd.wait() == 1
-        assert "nonsense" in kfastd.log_text()
+        assert "nonsense" in kfastd.wait_log("toml:1:1.*").group()
     finally:
         kfastd.discard()
 
@@ -613,9 +634,11 @@ def test_the_keeper_keeps_what_it_has_when_the_configuration_goes_bad(kafka, kep
             worker.send(topic, None, b"%d" % n)
         worker.kill()
     kfastd.write_config("nonsense = 1")
+    kfastd.notify.clear()
     os.kill(child_of(kfastd), signal.SIGKILL)
     kfastd.wait_log("kfastd ended with status 1: it is started again .*4 descriptors are kept")
     kfastd.write_config(config_for(kafka.bootstrap))
+    kfastd.wait_ready()
     assert values_of(kafka, topic, 10) == numbers(10)
 
 

@@ -52,11 +52,14 @@ struct C2dHeader {
   alignas(kHotLine) std::atomic<std::uint64_t> waiting;
   /// How many entries of the topic table are valid. Client: release store. Daemon: acquire load.
   alignas(kHotLine) std::atomic<std::uint32_t> topic_count;
-  std::uint8_t unused[kPage - 3 * kHotLine - sizeof(std::uint32_t)];
+  /// Not 0: the client has let go of the channel. For a daemon that Close does not reach.
+  std::atomic<std::uint32_t> closed;
+  std::uint8_t unused[kPage - 3 * kHotLine - 2 * sizeof(std::uint32_t)];
 };
 static_assert(sizeof(C2dHeader) == kPage && alignof(C2dHeader) == kHotLine);
 static_assert(offsetof(C2dHeader, tail) == 0 && offsetof(C2dHeader, d2c_head) == 128);
 static_assert(offsetof(C2dHeader, waiting) == 256 && offsetof(C2dHeader, topic_count) == 384);
+static_assert(offsetof(C2dHeader, closed) == 388);
 
 /// Kafka's own bound for a topic name, in bytes.
 inline constexpr std::size_t kMaxTopicName = 249;
@@ -138,7 +141,7 @@ struct D2cHeader {
   alignas(kHotLine) std::atomic<std::uint64_t> delivered;
   std::atomic<std::uint64_t> failed;
   std::atomic<std::uint64_t> unknown;
-  /// Not 0: the channel was closed, or its worker is gone; what is taken is delivered, and nobody
+  /// Not 0: the client does not come back to this channel. What is taken is delivered, and nobody
   /// reads a report.
   std::atomic<std::uint64_t> retired;
   ChannelOwner owner;  // never changes

@@ -167,7 +167,8 @@ def _main() -> None:
     # Replies only: whatever prints goes to stderr.
     os.dup2(2, 1)
     with open(sys.argv[1], "r+b") as file:
-        progress = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+        # One store a number: the process may be killed at any time.
+        count = memoryview(mmap.mmap(file.fileno(), mmap.PAGESIZE)).cast("Q")
     producer = None
 
     def reply(kind: str, value=None) -> None:
@@ -180,7 +181,7 @@ def _main() -> None:
             return
 
         def accepted(total: int) -> None:
-            struct.pack_into("<Q", progress, 0, total)
+            count[0] = total
             if total == mark_at:
                 reply("mark")
 

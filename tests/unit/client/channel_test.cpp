@@ -350,5 +350,17 @@ TEST_F(OpenProducer, CloseSaysGoodbye) {
   kfast_producer_close(nullptr);
 }
 
+TEST_F(OpenProducer, CloseSaysGoodbyeInTheMemoryToo) {
+  open();
+  EXPECT_EQ(channel->c2d().closed.load(), 0U);
+  daemon.stop();
+  session.close();
+  static_cast<void>(rings(*channel));
+  kfast_producer_close(producer);
+  producer = nullptr;
+  EXPECT_NE(channel->c2d().closed.load(), 0U);
+  EXPECT_EQ(rings(*channel), 1U);
+}
+
 }  // namespace
 }  // namespace kfast::test
