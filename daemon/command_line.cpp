@@ -16,9 +16,10 @@ std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_c
   app.add_option("--topic", line.dev_topics,
                  "with --dev: a topic to create, NAME or NAME:PARTITIONS; may be repeated")
       ->take_all();
-  app.add_flag("--keeper", line.keeper,
-               "run kfastd as a child, keep its channels' memory for it, and start it again when it "
-               "is killed; for hosts without systemd");
+  app.add_flag(
+      "--keeper", line.keeper,
+      "run kfastd as a child, keep its channels' memory for it, and start it again when it "
+      "is killed; for hosts without systemd");
   std::string checked;
   const CLI::Option* check =
       app.add_option(
