@@ -163,6 +163,7 @@ def test_a_digest_finds_every_fault(kafka):
     assert (
         producers[b"swapped"].first_out_of_order == [1] and producers[b"swapped"].out_of_order == 1
     )
+    assert producers[b"twice"].first_duplicates == [0]
     # A late duplicate breaks no order: first occurrences count.
     assert (producers[b"twice"].duplicates, producers[b"twice"].out_of_order) == (1, 0)
     assert producers[b"more"].first_unexpected == [9] and producers[b"more"].unexpected == 1

@@ -106,11 +106,12 @@ final class Records {
   /**
    * Reads like "read", and tallies per producer: its id is the key's first "producer_bytes" bytes
    * (all of them by default), the first 8 bytes of a value are a little-endian sequence number from
-   * 0 up to "expected".
+   * 0 up to "expected". Of each kind of fault it lists the first "listed".
    */
   static JsonNode digest(JsonNode request) throws Exception {
     int producerBytes = request.path("producer_bytes").asInt(Integer.MAX_VALUE);
     long expected = request.path("expected").asLong(Integer.MAX_VALUE);
+    int listed = request.path("listed").asInt(20);
     Map<ByteBuffer, Tally> tallies = new TreeMap<>();
     long[] malformed = {0};
     long count = consume(request, records -> {
@@ -123,7 +124,7 @@ final class Records {
         }
         ByteBuffer producer = ByteBuffer.wrap(key, 0, Math.min(key.length, producerBytes));
         long sequence = ByteBuffer.wrap(value).order(ByteOrder.LITTLE_ENDIAN).getLong();
-        tallies.computeIfAbsent(producer, unused -> new Tally(expected))
+        tallies.computeIfAbsent(producer, unused -> new Tally(expected, listed))
             .take(record.partition(), sequence, value);
       }
     });

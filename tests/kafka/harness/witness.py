@@ -60,6 +60,7 @@ class Sequence:
     crc_sum: int  # sum of the CRC-32 of the values of all first occurrences
     last: int  # highest number seen, -1 for none
     first_missing: list
+    first_duplicates: list  # once for each further copy
     first_out_of_order: list
     first_unexpected: list
 
@@ -334,6 +335,7 @@ class WitnessClient:
         count: Optional[int] = None,
         expected: Optional[int] = None,
         producer_bytes: Optional[int] = None,
+        listed: Optional[int] = None,
         isolation: str = "read_uncommitted",
         timeout: float = 120,
     ) -> Digest:
@@ -341,9 +343,9 @@ class WitnessClient:
 
         A record's producer is its key (or the key's first `producer_bytes` bytes); its value starts
         with a little-endian u64 that counts from 0 (`sequence_value`), below `expected` for every
-        producer when given.
+        producer when given. The lists of a Sequence have at most `listed` entries (20).
         """
-        arguments = {"expected": expected, "producer_bytes": producer_bytes}
+        arguments = {"expected": expected, "producer_bytes": producer_bytes, "listed": listed}
         result = self._call(
             "digest",
             timeout,
