@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "channel.hpp"
+#include "kfast/ipc/kill_point.hpp"
 
 namespace kfast::client {
 
@@ -50,8 +51,10 @@ template <bool kExtended>
   if (!writer_.reserve(ipc::align_up(size, ipc::kFrameAlign), room)) [[unlikely]] {
     return static_cast<std::int64_t>(Refusal::ring_full);
   }
+  KFAST_KILL_POINT("client.append.reserved");
   if (room.padding != 0) [[unlikely]] {
     write_padding(room.position - room.padding, room.padding);
+    KFAST_KILL_POINT("client.append.padded");
   }
 
   // The frame's own lines: the head, then the one copy of the record's bytes, in the order of the
@@ -72,6 +75,7 @@ template <bool kExtended>
                 offsetof(ipc::RecordHead, ordinal) == 16 &&
                 offsetof(ipc::RecordHead, key_size) == 20);
   std::memcpy(at, head, sizeof head);
+  KFAST_KILL_POINT("client.append.head_written");
   at += sizeof head;
   if constexpr (kExtended) {
     ipc::RecordExtension extension{};
@@ -86,6 +90,7 @@ template <bool kExtended>
     std::memcpy(at, record.key, record.key_size);
     at += record.key_size;
   }
+  KFAST_KILL_POINT("client.append.key_written");
   if (record.value_size != 0) {
     std::memcpy(at, record.value, record.value_size);
   }
@@ -97,12 +102,15 @@ template <bool kExtended>
 
   // The tail's line, which kfastd reads: one release store. A worker that is killed before it has
   // sent nothing, after it everything.
+  KFAST_KILL_POINT("client.append.before_publish");
   writer_.publish();
+  KFAST_KILL_POINT("client.append.after_publish");
 
   // The one full fence, then the lines of `parked` and of the shard's state, which kfastd writes
   // when it rests or wakes. The system call is made only when it rests.
   if (ringer_.must_ring(*parked_, *shard_state_, *taken_, writer_.tail(), writer_.capacity()))
       [[unlikely]] {
+    KFAST_KILL_POINT("client.append.before_ring");
     ring_doorbell();
   }
   return static_cast<std::int64_t>(room.position);

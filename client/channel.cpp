@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kfast/ipc/kill_point.hpp"
+
 namespace kfast::client {
 namespace {
 
@@ -172,11 +174,15 @@ std::ptrdiff_t Channel::read_reports(kfast_report_t* out, std::size_t max) noexc
     if (next == NextReport::none) {
       break;
     }
+    KFAST_KILL_POINT("client.reports.before_seen");
     if (seen_.is_news(static_cast<std::uint64_t>(out[count].position), writer_.tail())) {
       ++count;
     }
+    KFAST_KILL_POINT("client.reports.after_seen");
   }
+  KFAST_KILL_POINT("client.reports.before_release");
   reader_.release();
+  KFAST_KILL_POINT("client.reports.after_release");
   return static_cast<std::ptrdiff_t>(count);
 }
 
@@ -230,9 +236,11 @@ int Channel::hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& wh
   if (const int code = read_out_reports(why); code != KFAST_OK) {
     return code;
   }
+  KFAST_KILL_POINT("client.resume.reports_read_out");
   if (const int code = memory_.map_resumed(opened, fds, why); code != KFAST_OK) {
     return code;
   }
+  KFAST_KILL_POINT("client.resume.mapped");
   const std::uint64_t head = memory_.d2c().head.load(std::memory_order_acquire);
   if (opened.position != head || writer_.tail() - head > writer_.capacity()) {
     why.set("kfastd took the channel over at a position that is not in its ring: it is broken");
@@ -243,6 +251,7 @@ int Channel::hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& wh
   memory_.c2d().d2c_head.store(0, std::memory_order_release);
   memory_.c2d().waiting.store(0, std::memory_order_release);
   wanted_wakes_ = 0;
+  KFAST_KILL_POINT("client.resume.words_set");
   seen_.hand_over(head, writer_.tail());
   bind_daemon_side(opened, head);
   return KFAST_OK;

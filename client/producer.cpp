@@ -7,6 +7,8 @@
 #include <climits>
 #include <cstring>
 
+#include "kfast/ipc/kill_point.hpp"
+
 namespace kfast::client {
 namespace {
 
@@ -43,7 +45,9 @@ Producer::~Producer() {
     return;
   }
   channel_.let_go();
+  KFAST_KILL_POINT("client.close.before");
   session_.say_close(channel_.number());
+  KFAST_KILL_POINT("client.close.told");
   session_.drop();
 }
 
@@ -182,14 +186,17 @@ void Producer::advance() noexcept {
 }
 
 void Producer::hand_back() noexcept {
+  KFAST_KILL_POINT("client.resume.before_ask");
   const ChannelMemory& memory = channel_.memory();
   if (!session_.ask_to_resume(memory.geometry(), memory.c2d_fd(), memory.d2c_fd(), away_why_) &&
       session_.ended()) {
     close_for_good(away_why_.c_str());
   }
+  KFAST_KILL_POINT("client.resume.after_ask");
 }
 
 void Producer::take_over() noexcept {
+  KFAST_KILL_POINT("client.resume.opened");
   int code = KFAST_ERR_PROTOCOL;
   if (session_.fd_count() == kFdsOfResumed) {
     ChannelFds fds = take_fds(session_, true);
@@ -198,11 +205,13 @@ void Producer::take_over() noexcept {
     away_why_.format("kfastd passed %zu descriptors where %zu belong: it is broken",
                      session_.fd_count(), kFdsOfResumed);
   }
+  KFAST_KILL_POINT("client.resume.before_confirm");
   if (code == KFAST_ERR_NO_MEMORY) {
     session_.back_off();
   } else if (code != KFAST_OK) {
     close_for_good(away_why_.c_str());
   } else if (session_.confirm(away_why_)) {
+    KFAST_KILL_POINT("client.resume.after_confirm");
     // Whoever waited for reports waited with the daemon that is gone.
     wake_taken_ = true;
   }

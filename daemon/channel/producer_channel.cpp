@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "kfast/ipc/kill_point.hpp"
+
 namespace kfast::daemon::channel {
 namespace {
 
@@ -149,6 +151,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     result.violation = "an impossible tail";
     return result;
   }
+  KFAST_KILL_POINT("daemon.take.tail_read");
   const std::byte* ring = segments_.c2d_at(segments_.geometry.c2d_ring);
   const std::uint64_t max_frame = segments_.geometry.c2d_ring_bytes / ipc::kMaxFrameShare;
   const std::uint64_t before = reader_.taken();
@@ -196,8 +199,10 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       // Before the record can reach Kafka: if we die in between, our successor must know that it
       // may be there.
       announce_taken(frame.position + frame.size);
+      KFAST_KILL_POINT("daemon.take.announced");
       const std::uint64_t payload = view.payload_bytes();  // submitting uses the view up
       const Submission submission = decide(*topic, view, sink, opaque_base | sequence, now_ms);
+      KFAST_KILL_POINT("daemon.take.handed_over");
       if (submission.kind == Submission::Kind::later) {
         result.later = true;
         break;
@@ -220,6 +225,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
           topic->opened.stats->add(known ? TopicCounter::resubmitted_instance_replaced
                                          : TopicCounter::resubmitted_daemon_restart,
                                    1);
+          KFAST_KILL_POINT("daemon.inherited.resubmitted");
         }
       }
     }
@@ -263,14 +269,22 @@ void ProducerChannel::set_topic_state(std::uint16_t index, ipc::TopicState state
 }
 
 void ProducerChannel::mark_done(TakenFrame& frame, bool lost) {
+  KFAST_KILL_POINT("daemon.settle.begin");
   lost_.put_plain(frame.position, lost);  // first: "done" must never be seen without it
+  KFAST_KILL_POINT("daemon.settle.lost_bit_set");
   done_.mark(frame.position, frame.size);
+  KFAST_KILL_POINT("daemon.settle.done");
   frame.done = true;
 }
 
 void ProducerChannel::settle(TakenFrame& frame, RecordOutcome outcome, FailureReason reason) {
   if (outcome.outcome == Outcome::failed && frame.maybe_sent) {
     outcome.outcome = Outcome::unknown;  // our predecessor's request may have reached Kafka
+  }
+  if (KFAST_BROKEN("report_before_done")) {
+    bool published = false;
+    add_report(frame, outcome);
+    static_cast<void>(reports_.publish(published));
   }
   mark_done(frame, outcome.outcome != Outcome::delivered);
   telemetry::TopicBlock& stats = *topics_[frame.topic].opened.stats;
@@ -293,7 +307,9 @@ void ProducerChannel::settle(TakenFrame& frame, RecordOutcome outcome, FailureRe
       bump(d2c.unknown);
       break;
   }
-  add_report(frame, outcome);
+  if (!KFAST_BROKEN("report_before_done")) {
+    add_report(frame, outcome);
+  }
 }
 
 void ProducerChannel::pass_done(TakenFrame& frame) {
@@ -305,9 +321,11 @@ void ProducerChannel::pass_done(TakenFrame& frame) {
   // next lap.
   done_.mark(frame.position, frame.size);
   frame.done = true;
+  KFAST_KILL_POINT("daemon.inherited.marked");
   if (static_cast<std::int64_t>(frame.position - reported_until_) >= 0) {
     add_report(frame, {lost ? Outcome::unknown : Outcome::delivered, 0, -1, -1});
   }
+  KFAST_KILL_POINT("daemon.inherited.reported");
 }
 
 void ProducerChannel::add_report(const TakenFrame& frame, const RecordOutcome& outcome) {
@@ -365,13 +383,17 @@ void ProducerChannel::take_again() {
 
 bool ProducerChannel::finish_round() {
   bool published = false;
+  KFAST_KILL_POINT("daemon.round.before_reports");
   if (reports_wanted_ && (!reports_.publish(published) || reports_overflow_)) {
     return false;
   }
+  KFAST_KILL_POINT("daemon.round.reports_published");
   freed_ = inflight_.drop_done(freed_, [this](const TakenFrame& frame) { give_back(frame); });
-  const bool moved = !client_away_ && freed_ != reader_.head();
+  const std::uint64_t head = KFAST_BROKEN("head_at_handover") ? reader_.taken() : freed_;
+  const bool moved = !client_away_ && head != reader_.head();
   if (moved) {
-    reader_.release(freed_);
+    reader_.release(head);
+    KFAST_KILL_POINT("daemon.round.head_moved");
   }
   news_ = news_ || published || moved;
   return true;

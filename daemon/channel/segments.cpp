@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "kfast/ipc/done_bits.hpp"
+#include "kfast/ipc/kill_point.hpp"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U  // Linux 6.3; older kernels refuse it
@@ -211,18 +212,21 @@ SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d
         SegmentError{false, "the positions in the segment that was handed back are impossible"}};
   }
 
+  KFAST_KILL_POINT("daemon.resume.segments_checked");
   if (!create_d2c(a.segments, channel, epoch, owner)) {
     return Failure{system_error("cannot make the report segment")};
   }
   const auto* from = static_cast<const std::byte*>(old_region.get_address());
   const std::uint64_t bits = ipc::bitmap_bytes(geometry.c2d_ring_bytes);
   std::memcpy(a.segments.d2c_at(geometry.done_bits), from + geometry.done_bits, bits);
+  KFAST_KILL_POINT("daemon.resume.done_bits_copied");
   std::memcpy(a.segments.d2c_at(geometry.lost_bits), from + geometry.lost_bits, bits);
   ipc::D2cHeader& fresh = a.segments.d2c_header();
   fresh.head.store(a.inheritance.head, std::memory_order_relaxed);
   // Not back to the head: if this life ends before it has come as far, the next one must still know
   // what may be in Kafka.
   fresh.taken.store(a.inheritance.taken, std::memory_order_relaxed);
+  KFAST_KILL_POINT("daemon.resume.adopted");
   return a;
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "channel/segments.hpp"
+#include "kfast/ipc/kill_point.hpp"
 #include "session/server.hpp"
 #include "telemetry/process_log.hpp"
 
@@ -348,6 +349,7 @@ void Session::answer_resume(std::uint32_t number) {
     static_cast<void>(send_message(link_->socket(), found->second.answer,
                                    {channel.segments.d2c_fd.get(), channel.doorbell.get(),
                                     server_.environment().shard.page_fd()}));
+    KFAST_KILL_POINT("daemon.resume.offered");
   }
 }
 
@@ -398,6 +400,7 @@ bool Session::on_confirm(const Packet& packet) {
     refuse(0, RefusalCode::bad_message, "a Confirm for a channel that was not offered");
     return false;
   }
+  KFAST_KILL_POINT("daemon.resume.confirmed");
   begin_resumed(std::move(offered.mapped().channel));
   return true;
 }
@@ -413,6 +416,7 @@ void Session::begin_resumed(shard::NewChannel channel) {
 
 void Session::take_unconfirmed() {
   for (auto& [number, asked] : std::exchange(unconfirmed_, {})) {
+    KFAST_KILL_POINT("daemon.inherited.ownerless");
     // Its words in c2d are still about the old d2c ring, and nobody is left to read a report.
     asked.channel.reports = ipc::ReportsMode::none;
     begin_resumed(std::move(asked.channel));

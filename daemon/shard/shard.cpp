@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "config/kafka_conf.hpp"
+#include "kfast/ipc/kill_point.hpp"
 #include "shard/epoll_tag.hpp"
 #include "telemetry/process_log.hpp"
 
@@ -161,6 +162,7 @@ void Shard::drain(std::chrono::milliseconds deadline, std::function<void(Undeliv
       }
     }
     drain_ = Drain{until, std::move(done)};
+    KFAST_KILL_POINT("daemon.drain.begun");
   });
 }
 
@@ -255,6 +257,7 @@ void Shard::adopt(NewChannel request) {
   }
   slot.active = false;
   activate(index);
+  KFAST_KILL_POINT("daemon.adopt.done");
 }
 
 void Shard::welcome_client(std::uint32_t number, std::shared_ptr<ClientLink> link) {
@@ -291,10 +294,12 @@ void Shard::retire(std::uint32_t number, Retirement why) {
   }
   activate(found->second);
   touch(found->second);
+  KFAST_KILL_POINT("daemon.retire.begun");
 }
 
 void Shard::close_drained(std::uint16_t index) {
   Slot& slot = slots_[index];
+  KFAST_KILL_POINT("daemon.retire.drained");
   const std::uint32_t number = slot.channel->number();
   static_cast<void>(::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, slot.doorbell.get(), nullptr));
   {

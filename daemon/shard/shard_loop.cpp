@@ -11,6 +11,7 @@
 #include <iterator>
 #include <utility>
 
+#include "kfast/ipc/kill_point.hpp"
 #include "shard/epoll_tag.hpp"
 #include "shard/shard.hpp"
 #include "telemetry/process_log.hpp"
@@ -215,6 +216,7 @@ void Shard::finish_touched() {
     slot.stats.set(ChannelCounter::in_flight_messages, c.in_flight());
     slot.stats.set(ChannelCounter::reports, c.reports_written());
     if (!slot.retired && c.must_wake_client()) {
+      KFAST_KILL_POINT("daemon.round.before_wake");
       slot.link->wake();
     }
     if (slot.retired && c.drained()) {
@@ -401,6 +403,7 @@ void Shard::check_drain() {
   }
   if ((left.kept + left.lost == 0 && !taking) ||
       std::chrono::steady_clock::now() >= drain_->deadline) {
+    KFAST_KILL_POINT("daemon.drain.flushed");
     auto done = std::move(drain_->done);
     drain_.reset();
     done(std::move(left));

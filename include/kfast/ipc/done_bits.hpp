@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kfast/ipc/kill_point.hpp"
 #include "kfast/ipc/layout.hpp"
 
 namespace kfast::ipc {
@@ -49,6 +50,7 @@ class DoneBits {
     std::uint64_t bit = bit_of(position);
     const std::uint64_t end = bit + size / kFrameAlign;
     while (bit < end) {
+      KFAST_KILL_POINT("daemon.settle.within_done_bits");
       if (bit % 8 == 0 && end - bit >= 8) {
         bits_[bit / 8].store(value ? 0xFFU : 0x00U, std::memory_order_release);
         bit += 8;
