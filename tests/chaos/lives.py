@@ -1,0 +1,95 @@
+"""kfastd's lives: it is killed and started again, and what each life counted is kept."""
+
+import signal
+import time
+from collections import Counter
+
+from harness import kfastctl
+from harness.daemon import Kfastd
+
+
+class Lives:
+    """A kfastd with `number` for its life, from 1. `loads` are told before each start.
+
+    `resubmitted` is what all lives counted as submitted again, by reason, and `uncounted` how many
+    further records may have been: one that was handed over and not counted yet for each life that
+    did not end by itself. `environment` may be changed between two starts.
+    """
+
+    def __init__(self, config: dict, **environment):
+        self.environment = {"KFAST_KILL_AT": "", **environment}
+        self.number = 1
+        self.loads: list = []
+        self.resubmitted: Counter = Counter()
+        self.uncounted = 0
+        self.violations = 0
+        self.kills = 0
+        self.kfastd = Kfastd(config, environment=self.environment)
+        self.socket_dir = self.kfastd.socket_dir
+
+    def __enter__(self) -> "Lives":
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is None:
+            self.kfastd.close()
+        else:
+            self.kfastd.discard()
+
+    def kill(self) -> None:
+        """kill -9; returns when it is gone and its counters are kept."""
+        self.kfastd.kill()
+        self.died()
+
+    def wait_killed(self, timeout: float = 60) -> None:
+        """Waits until it has killed itself at a kill point."""
+        status = self.kfastd.wait(timeout)
+        assert status == -signal.SIGKILL, f"kfastd ended with {status}, not by its kill point"
+        self.died()
+
+    def died(self) -> None:
+        self.kills += 1
+        self.uncounted += 1
+        self.keep_counters()
+
+    def keep_counters(self) -> None:
+        """Adds what this life counted; the file `stats` is there until the next start."""
+        stats = kfastctl.stat(self.socket_dir)
+        for metric in stats.document["metrics"]:
+            if metric["name"] == "kfast_resubmitted_messages_total" and metric["value"]:
+                self.resubmitted[metric["labels"]["reason"]] += metric["value"]
+        self.violations += stats.value("kfast_violations_total")
+
+    def start(self, kill_at: str = "") -> None:
+        """The next life, which dies at `kill_at` where that is given."""
+        self.number += 1
+        for load in self.loads:
+            load.enter_life(self.number)
+        self.environment["KFAST_KILL_AT"] = kill_at
+        self.kfastd.start()
+
+    def drained_pids(self) -> set:
+        """The processes whose channels were drained to the end, by kfastd's own log."""
+        owner, drained = {}, set()
+        for line in self.kfastd.log_lines():
+            fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
+            if "channel opened " in line or "channel taken back " in line:
+                owner[fields["channel"]] = int(fields["pid"])
+            elif "channel closed " in line:
+                drained.add(owner[fields["channel"]])
+        return drained
+
+    def wait_channels(self, count: int, timeout: float = 60) -> None:
+        """Waits until no more than `count` channels are left, those included that drain."""
+        self._wait(lambda stats: stats.value("kfast_channels") <= count, "channels", timeout)
+
+    def wait_resumed(self, count: int, timeout: float = 60) -> None:
+        """Waits until this life has taken `count` channels back."""
+        name = "kfast_channels_resumed_total"
+        self._wait(lambda stats: stats.value(name) >= count, name, timeout)
+
+    def _wait(self, reached, what: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not reached(kfastctl.stat(self.socket_dir)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what}: not as expected within {timeout} s")

@@ -1,0 +1,222 @@
+"""A worker under load that may die at any instruction: the program, and the tests' handle on it."""
+
+import json
+import os
+import select
+import sys
+import time
+from pathlib import Path
+from typing import Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kafka"))
+
+from harness import kfast  # noqa: E402
+from harness.process import Process  # noqa: E402
+
+import journal as j  # noqa: E402
+from journal import Journal, value_of  # noqa: E402
+
+PRODUCER_BYTES = 6
+BURST = 64
+
+
+class Load:
+    """A child process that sends numbered records as fast as `rate` (a second; 0: as it can), up to
+    `count`, reads its reports all the while, and closes when all have come.
+
+    `close_at_once`: closes without waiting for reports. `environment` is added to this process's.
+    `final_life` is the last kfastd life that can have had its records: set it when the worker dies.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        socket_dir,
+        topic: str,
+        life: int,
+        count: int = 200_000,
+        rate: int = 0,
+        options: Optional[dict] = None,
+        close_at_once: bool = False,
+        environment: Optional[dict] = None,
+    ):
+        self.name = b"w%05d" % number
+        self.journal = Journal(count)
+        self.journal.words[j.LIFE] = life
+        self.final_life: Optional[int] = None
+        self.killed = False
+        self.close_at_once = close_at_once
+        task = {
+            "descriptor": self.journal.descriptor,
+            "socket_dir": str(socket_dir),
+            "topic": topic,
+            "name": self.name.decode(),
+            "count": count,
+            "rate": rate,
+            "options": options or {},
+            "close_at_once": close_at_once,
+        }
+        self.process = Process(
+            [sys.executable, __file__, json.dumps(task)],
+            env={**os.environ, **(environment or {})},
+            pass_fds=[self.journal.descriptor],
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def phase(self) -> int:
+        return self.journal.words[j.PHASE]
+
+    @property
+    def accepted(self) -> int:
+        return self.journal.accepted
+
+    def enter_life(self, life: int) -> None:
+        """Another kfastd is about to be started."""
+        if self.final_life is None:
+            self.journal.words[j.LIFE] = life
+
+    def finish(self) -> None:
+        """Asks it to send no more, to wait for its reports, and to close."""
+        self.journal.words[j.WISH] = j.FINISH
+
+    def kill(self) -> None:
+        """kill -9; returns when it is gone."""
+        self.process.kill()
+        self.gone(killed=True)
+
+    def gone(self, killed: bool) -> None:
+        """It has ended, by a signal or by itself."""
+        self.killed = killed
+        self.final_life = self.journal.words[j.LIFE]
+
+    def wait(self, done, what: str, timeout: float = 60) -> None:
+        """Waits until done(); raises when the worker ends or time is over before it."""
+        deadline = time.monotonic() + timeout
+        while not done():
+            self.process.wait_readable(None, 0.005)
+            if done():
+                return
+            if not self.process.running:
+                raise RuntimeError(f"{self} ended before {what}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self}: {what} did not come within {timeout} s")
+
+    def wait_accepted(self, count: int, timeout: float = 60) -> None:
+        self.wait(lambda: self.accepted >= count, f"{count} accepted records", timeout)
+
+    def wait_sent(self, timeout: float = 60) -> None:
+        """Waits until it has sent its last record."""
+        self.wait(lambda: self.phase >= j.SENT, "its last record", timeout)
+
+    def wait_polls(self, more: int = 2, timeout: float = 60) -> None:
+        """Waits until it has read out its reports again."""
+        words = self.journal.words
+        goal = words[j.POLLS] + more
+        self.wait(lambda: words[j.POLLS] >= goal, "another look at its reports", timeout)
+
+    def __str__(self) -> str:
+        status = "runs" if self.process.running else f"ended with {self.process.returncode}"
+        return (
+            f"{self.name.decode()} (pid {self.pid}, {status}, phase {self.phase}, "
+            f"{self.accepted} accepted)"
+        )
+
+
+def _open(task: dict) -> kfast.Producer:
+    """Opens a producer, as soon as there is a kfastd: it may be dead just now."""
+    while True:
+        try:
+            return kfast.Producer(task["socket_dir"], task["options"])
+        except kfast.KfastError as error:
+            if error.code not in (kfast.NO_DAEMON, kfast.TIMED_OUT):
+                raise
+            select.poll().poll(20)
+
+
+class _Program:
+    def __init__(self, task: dict):
+        self._journal = Journal(task["count"], task["descriptor"])
+        self._words = self._journal.words
+        self._task = task
+        self._pending: dict = {}
+        self._last_position = -1
+        self._producer = _open(task)
+        self._topic = self._producer.topic(task["topic"])
+        name = task["name"].encode()
+        self._keys = [name + n.to_bytes(4, "big") for n in range(8)]
+
+    def run(self) -> None:
+        words, task = self._words, self._task
+        words[j.PHASE] = j.SENDING
+        poll = select.poll()
+        poll.register(self._producer.fd(), select.POLLIN)
+        started, number = time.monotonic(), 0
+        while number < task["count"] and words[j.WISH] == j.GO_ON:
+            end = min(number + BURST, task["count"])
+            while number < end:
+                self._send(number)
+                number += 1
+                words[j.ACCEPTED] = number
+            self._read_reports()
+            due = started + number / task["rate"] if task["rate"] else started
+            while time.monotonic() < due:
+                poll.poll(max(0, due - time.monotonic()) * 1000)
+                self._read_reports()
+        words[j.PHASE] = j.SENT
+        while self._pending and not task["close_at_once"]:
+            poll.poll(50)
+            self._read_reports()
+        self._producer.close()
+        words[j.PHASE] = j.CLOSED
+
+    def _send(self, number: int) -> None:
+        key, value = self._keys[number % len(self._keys)], value_of(number)
+        self._journal.sent_in[number] = self._words[j.LIFE]
+        extended = {"headers": [("n", b"%d" % number)]} if number % 16 == 0 else {}
+        try:
+            if extended:
+                position = self._producer.send_record(self._topic, key, value, **extended)
+            else:
+                position = self._producer.send(self._topic, key, value)
+        except kfast.KfastError as full:
+            position = self._send_into_full_ring(full, key, value, extended)
+        self._pending[position] = number
+        self._last_position = position
+
+    def _send_into_full_ring(self, error, key, value, extended) -> int:
+        while error.code in (kfast.QUEUE_FULL, kfast.TIMED_OUT):
+            # Unread reports, too, make a ring full.
+            self._read_reports()
+            try:
+                return self._producer.send_record(
+                    self._topic, key, value, timeout_ms=100, **extended
+                )
+            except kfast.KfastError as again:
+                error = again
+        raise error
+
+    def _read_reports(self) -> None:
+        words, journal = self._words, self._journal
+        while True:
+            reports = self._producer.reports()
+            life = words[j.LIFE]
+            for report in reports:
+                number = self._pending.pop(report.position, None)
+                if number is not None:
+                    journal.reported_in[number] = life
+                    journal.outcomes[number] = report.outcome
+                elif report.position <= self._last_position:
+                    words[j.REPORTED_TWICE] += 1
+                else:
+                    words[j.REPORTED_UNSENT] += 1
+            if not reports:
+                words[j.POLLS] += 1
+                return
+
+
+if __name__ == "__main__":
+    _Program(json.loads(sys.argv[1])).run()
