@@ -3,11 +3,12 @@
 # FUZZ_SECONDS the length of each fuzz target's run.
 
 TEST_BUILD=$KFAST_ROOT/build/test
+CHAOS_BUILD=$KFAST_ROOT/build/chaos
 
-# Folders of tests that are written in Python.
+# Folders of tests that are written in Python and run on the usual build.
 python_test_folders() {
   local folder
-  for folder in kafka hostile lua chaos; do
+  for folder in kafka hostile lua; do
     if compgen -G "$KFAST_ROOT/tests/$folder/**/test_*.py" >/dev/null ||
       compgen -G "$KFAST_ROOT/tests/$folder/test_*.py" >/dev/null; then
       echo "tests/$folder"
@@ -54,6 +55,17 @@ stage_build() {
 stage_cpp() { run_ctest "$TEST_BUILD"; }
 
 stage_kafka() { run_pytest "$TEST_BUILD"; }
+
+build_chaos() {
+  build_in "$CHAOS_BUILD" "kfast kfastd kfastctl" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1" -DKFAST_KILL_POINTS=ON -DKFAST_WERROR=ON
+}
+
+# Kills at every kill point and at random. A build of its own: the usual one has no kill points.
+stage_chaos() {
+  build_chaos
+  run_pytest "$CHAOS_BUILD" tests/chaos
+}
 
 # sanitizer_options NAME DEFAULTS: its options, with the repository's list of what to leave out, where there is one.
 sanitizer_options() {
