@@ -77,10 +77,9 @@ class Round:
         self._client_points = [
             name for name in names if name.startswith("client.") and ".close." not in name
         ]
-        self._daemon_points = [
-            name for name in names if name.startswith("daemon.") and ".drain." not in name
-        ]
-        self._scene = Scene(name, kafka, Lives(config_for(kafka.bootstrap)), verdicts)
+        self._daemon_points = [name for name in names if name.startswith("daemon.")]
+        lives = Lives(config_for(kafka.bootstrap, drain_timeout_ms=2000))
+        self._scene = Scene(name, kafka, lives, verdicts)
         self._killed_workers = 0
         self._trouble: list = []
 
@@ -94,12 +93,7 @@ class Round:
                 left = self._kills_left()
                 if not left:
                     break
-                kind = self._rng.choices(list(left), weights=left.values())[0]
-                victim = self._rng.randrange(WORKERS)
-                if kind == "worker":
-                    workers[victim].kill()
-                elif scene.lives.kfastd.running:
-                    scene.lives.kfastd.kill()
+                self._strike(workers, self._rng.choices(list(left), weights=left.values())[0])
                 self._revive(workers)
             self._end(workers)
             if self._brokers:
@@ -110,6 +104,26 @@ class Round:
             return verdict
         finally:
             scene.end()
+
+    def _strike(self, workers: list, kind: str) -> None:
+        """One fault: mostly a kill; sometimes SIGTERM for kfastd, or a worker stopped meanwhile."""
+        lives, victim, bystander = self._scene.lives, *self._rng.sample(workers, 2)
+        gentle, stopped = self._rng.random() < 0.15, self._rng.random() < 0.15
+        if stopped:
+            bystander.process.signal(signal.SIGSTOP)
+        if kind == "worker":
+            victim.kill()
+        elif lives.kfastd.running and gentle:
+            lives.kfastd.terminate()
+            if lives.kfastd.wait() == 0:
+                lives.keep_counters()
+                self._start_daemon()
+        elif lives.kfastd.running:
+            lives.kfastd.kill()
+        if stopped:
+            self._revive(workers)
+            self._wait_progress(workers, 200)
+            bystander.process.signal(signal.SIGCONT)
 
     def _kills_left(self) -> dict:
         done = {"worker": self._killed_workers, "daemon": self._scene.lives.kills}
