@@ -18,6 +18,7 @@ from journal import Journal, value_of  # noqa: E402
 
 PRODUCER_BYTES = 6
 BURST = 64
+FLUSH_EVERY = 50 * BURST
 
 
 class Load:
@@ -161,6 +162,8 @@ class _Program:
                 self._send(number)
                 number += 1
                 words[j.ACCEPTED] = number
+            if number % FLUSH_EVERY == 0:
+                self._flush()
             self._read_reports()
             due = started + number / task["rate"] if task["rate"] else started
             while time.monotonic() < due:
@@ -198,6 +201,13 @@ class _Program:
             except kfast.KfastError as again:
                 error = again
         raise error
+
+    def _flush(self) -> None:
+        try:
+            self._producer.flush(20)
+        except kfast.KfastError as late:
+            if late.code != kfast.TIMED_OUT:
+                raise
 
     def _read_reports(self) -> None:
         words, journal = self._words, self._journal

@@ -18,8 +18,10 @@ from oracle import Verdict
 from scene import Scene
 
 WORKERS = 3
-RATE = 4000  # records a second and worker
+RATES = (1000, 4000, 12_000)  # records a second of a worker
 RINGS = ("64k", "256k", "1m")
+REPORT_RINGS = ("8k", "64k", "256k")
+LINGERS_MS = (0, 5, 50)
 # No progress for so long is a failure; longer than brokers need to elect a leader.
 STALL_S = 90
 
@@ -78,7 +80,8 @@ class Round:
             name for name in names if name.startswith("client.") and ".close." not in name
         ]
         self._daemon_points = [name for name in names if name.startswith("daemon.")]
-        lives = Lives(config_for(kafka.bootstrap, drain_timeout_ms=2000))
+        properties = {"linger.ms": self._rng.choice(LINGERS_MS)}
+        lives = Lives(config_for(kafka.bootstrap, properties, drain_timeout_ms=2000))
         self._scene = Scene(name, kafka, lives, verdicts)
         self._killed_workers = 0
         self._trouble: list = []
@@ -141,9 +144,10 @@ class Round:
     def _worker(self):
         return self._scene.load(
             count=100_000,
-            rate=RATE,
+            rate=self._rng.choice(RATES),
             kill_at=self._point(self._client_points, 20_000),
             ring=self._rng.choice(RINGS),
+            reports=self._rng.choice(REPORT_RINGS),
         )
 
     def _start_daemon(self) -> None:

@@ -22,7 +22,14 @@ class Scene:
         self.brokers_killed = 0
         self._verdicts = verdicts if verdicts is not None else []
 
-    def load(self, count: int = 20_000, kill_at: str = "", ring: str = "256k", **more) -> Load:
+    def load(
+        self,
+        count: int = 20_000,
+        kill_at: str = "",
+        ring: str = "256k",
+        reports: str = "256k",
+        **more,
+    ) -> Load:
         """A new worker, which dies at `kill_at` where that is given; returns while it starts."""
         load = Load(
             next(_numbers),
@@ -30,7 +37,7 @@ class Scene:
             self.topic,
             self.lives.number,
             count,
-            options={"ring.bytes": ring},
+            options={"ring.bytes": ring, "report.bytes": reports},
             environment={"KFAST_KILL_AT": kill_at},
             **more,
         )
