@@ -6,7 +6,7 @@ import tempfile
 from typing import Optional
 
 # The words of the first page. The worker writes all but the last two.
-ACCEPTED, POLLS, REPORTED_TWICE, REPORTED_UNSENT, PHASE = range(5)
+ACCEPTED, POLLS, REPORTED_TWICE, REPORTED_UNSENT, FLUSHED_UNTOLD, PHASE = range(6)
 LIFE, WISH = 64, 65
 
 STARTING, SENDING, SENT, CLOSED = range(4)

@@ -208,6 +208,9 @@ class _Program:
         except kfast.KfastError as late:
             if late.code != kfast.TIMED_OUT:
                 raise
+            return
+        self._read_reports()
+        self._words[j.FLUSHED_UNTOLD] += len(self._pending)
 
     def _read_reports(self) -> None:
         words, journal = self._words, self._journal

@@ -4,7 +4,8 @@ The rules, for what load workers wrote into one topic:
 
 - An accepted record is in Kafka, or was reported `failed` or `unknown`. Only where its worker was
   killed and then, before the worker's channel was drained, kfastd too, it may be lost.
-- A worker that ended by itself was told of each of its records, and of each once.
+- A worker that ended by itself was told of each of its records, and of each once. When a flush says
+  that every record has its outcome, the reports are there.
 - What was reported `delivered` is in Kafka, what was reported `failed` is not.
 - Nothing is in Kafka that was not sent, and every value is whole. A killed worker may have sent one
   record more than it could count.
@@ -148,6 +149,7 @@ def _judge_load(verdict: Verdict, load, tally, may_lose: bool) -> None:
     for word, what in (
         (j.REPORTED_TWICE, "reports were a second one for their record"),
         (j.REPORTED_UNSENT, "reports were for no record"),
+        (j.FLUSHED_UNTOLD, "records were flushed, and their reports were not there"),
     ):
         if journal.words[word]:
             verdict.broken(f"{who}: {journal.words[word]} {what}")
