@@ -71,8 +71,12 @@ def main() -> int:
                 print(table([verdict]).splitlines()[1], flush=True)
                 for sentence in verdict.violations:
                     print(f"  VIOLATION: {sentence}", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: the round that ran was not judged", flush=True)
     finally:
         witness.close()
+    if not verdicts:
+        return 1
     total = functools.reduce(operator.add, verdicts)
     total.scenario = "all"
     print("\n" + table([*verdicts, total]))
