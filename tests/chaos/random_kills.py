@@ -11,6 +11,7 @@ import time
 from typing import Optional
 
 from harness.daemon import config_for
+from harness.witness import WitnessError
 
 from kill_points import kill_points
 from lives import Lives
@@ -27,7 +28,9 @@ STALL_S = 90
 
 
 class BrokerKiller:
-    """Kills one broker of `kafka` -9 every `every` seconds, and starts it again half-way."""
+    """Kills one broker of `kafka` -9 every `every` seconds, and starts it again half-way. While one
+    is away, or has not come back in so short a time, none is killed.
+    """
 
     def __init__(self, kafka, every: float, rng: random.Random):
         self.kafka = kafka
@@ -40,6 +43,9 @@ class BrokerKiller:
     def tick(self) -> None:
         if time.monotonic() < self._due:
             return
+        if self._down is None and not self._all_live():
+            self._due += 1
+            return
         self._due = time.monotonic() + self._every / 2
         if self._down is None:
             self._down = self._rng.choice(self.kafka.nodes)
@@ -49,12 +55,18 @@ class BrokerKiller:
             self.kafka.start(self._down, wait=False)
             self._down = None
 
+    def _all_live(self) -> bool:
+        try:
+            return set(self.kafka.nodes) == set(self.kafka.witness.describe_cluster()["nodes"])
+        except WitnessError:
+            return False
+
     def end(self) -> None:
         """All brokers run again."""
         if self._down is not None:
             self.kafka.start(self._down, wait=False)
             self._down = None
-        self.kafka.wait_nodes(self.kafka.nodes)
+        self.kafka.wait_nodes(self.kafka.nodes, timeout=180)
 
 
 class Round:
