@@ -41,7 +41,7 @@ class Lives:
         self.kfastd.kill()
         self.died()
 
-    def wait_killed(self, timeout: float = 60) -> None:
+    def wait_killed(self, timeout: float = 120) -> None:
         """Waits until it has killed itself at a kill point."""
         status = self.kfastd.wait(timeout)
         assert status == -signal.SIGKILL, f"kfastd ended with {status}, not by its kill point"
@@ -79,11 +79,11 @@ class Lives:
                 drained.add(owner[fields["channel"]])
         return drained
 
-    def wait_channels(self, count: int, timeout: float = 60) -> None:
+    def wait_channels(self, count: int, timeout: float = 120) -> None:
         """Waits until no more than `count` channels are left, those included that drain."""
         self._wait(lambda stats: stats.value("kfast_channels") <= count, "channels", timeout)
 
-    def wait_resumed(self, count: int, timeout: float = 60) -> None:
+    def wait_resumed(self, count: int, timeout: float = 120) -> None:
         """Waits until this life has taken `count` channels back."""
         name = "kfast_channels_resumed_total"
         self._wait(lambda stats: stats.value(name) >= count, name, timeout)

@@ -94,7 +94,7 @@ class Load:
         self.killed = killed
         self.final_life = self.journal.words[j.LIFE]
 
-    def wait(self, done, what: str, timeout: float = 60) -> None:
+    def wait(self, done, what: str, timeout: float = 120) -> None:
         """Waits until done(); raises when the worker ends or time is over before it."""
         deadline = time.monotonic() + timeout
         while not done():
@@ -106,14 +106,14 @@ class Load:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self}: {what} did not come within {timeout} s")
 
-    def wait_accepted(self, count: int, timeout: float = 60) -> None:
+    def wait_accepted(self, count: int, timeout: float = 120) -> None:
         self.wait(lambda: self.accepted >= count, f"{count} accepted records", timeout)
 
-    def wait_sent(self, timeout: float = 60) -> None:
+    def wait_sent(self, timeout: float = 120) -> None:
         """Waits until it has sent its last record."""
         self.wait(lambda: self.phase >= j.SENT, "its last record", timeout)
 
-    def wait_polls(self, more: int = 2, timeout: float = 60) -> None:
+    def wait_polls(self, more: int = 2, timeout: float = 120) -> None:
         """Waits until it has read out its reports again."""
         words = self.journal.words
         goal = words[j.POLLS] + more
@@ -155,8 +155,10 @@ class _Program:
         words[j.PHASE] = j.SENDING
         poll = select.poll()
         poll.register(self._producer.fd(), select.POLLIN)
-        started, number = time.monotonic(), 0
+        number = 0
         while number < task["count"] and words[j.WISH] == j.GO_ON:
+            # What was missed is not made up for: a slow machine must not fill a ring in one go.
+            due = time.monotonic() + (BURST / task["rate"] if task["rate"] else 0)
             end = min(number + BURST, task["count"])
             while number < end:
                 self._send(number)
@@ -165,7 +167,6 @@ class _Program:
             if number % FLUSH_EVERY == 0:
                 self._flush()
             self._read_reports()
-            due = started + number / task["rate"] if task["rate"] else started
             while time.monotonic() < due:
                 poll.poll(max(0, due - time.monotonic()) * 1000)
                 self._read_reports()

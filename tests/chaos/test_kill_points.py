@@ -41,9 +41,9 @@ IN_WORK = [
     ("daemon.settle.lost_bit_set", 3000),
     ("daemon.settle.within_done_bits", 10_001),
     ("daemon.settle.done", 3000),
-    ("daemon.round.before_reports", 30),
-    ("daemon.round.reports_published", 30),
-    ("daemon.round.head_moved", 10),
+    ("daemon.round.before_reports", 10),
+    ("daemon.round.reports_published", 10),
+    ("daemon.round.head_moved", 5),
     ("daemon.round.before_wake", 3),
 ]
 RESUMING = [
@@ -83,6 +83,10 @@ def killed_by_itself(scene, load):
     scene.wait_end(load)
     assert load.process.returncode == -signal.SIGKILL
     return load
+
+
+# A worker that lives until it is killed: neither its records nor the room for them come to an end.
+ENDLESS = {"count": 100_000, "ring": "16m", "reports": "4m", "rate": 5000}
 
 
 def assert_kept(verdict, lost=False):
@@ -143,7 +147,7 @@ def outlive_kfastd(scene, load, paused):
 
 def test_a_worker_killed_before_it_hands_back_may_lose_what_no_kfastd_has(scene, kafka, paused):
     scene = scene()
-    load = scene.load(kill_at=f"{BEFORE_HANDING_BACK}:1", ring="1m", rate=5000)
+    load = scene.load(kill_at=f"{BEFORE_HANDING_BACK}:1", **ENDLESS)
     outlive_kfastd(scene, load, paused)
     scene.lives.start()
     kafka.resume(1)
@@ -154,7 +158,7 @@ def test_a_worker_killed_before_it_hands_back_may_lose_what_no_kfastd_has(scene,
 @pytest.mark.parametrize("point", HANDED_BACK)
 def test_a_worker_killed_when_it_has_handed_back_is_delivered(scene, kafka, paused, point):
     scene = scene()
-    load = scene.load(kill_at=f"{point}:1", ring="1m", rate=5000)
+    load = scene.load(kill_at=f"{point}:1", **ENDLESS)
     outlive_kfastd(scene, load, paused)
     scene.lives.start()
     kafka.resume(1)
@@ -197,7 +201,7 @@ def test_kfastd_killed_while_it_takes_channels_back_loses_nothing(scene, point, 
 def test_kfastd_killed_when_it_inherits_from_a_dead_worker(scene, kafka, paused):
     scene = scene()
     other = scene.load(count=10_000, rate=5000)
-    load = scene.load(kill_at="client.resume.after_ask:1", ring="1m", rate=5000)
+    load = scene.load(kill_at="client.resume.after_ask:1", **ENDLESS)
     outlive_kfastd(scene, load, paused)
     scene.lives.start(kill_at=f"{OWNERLESS}:1")
     kafka.resume(1)
@@ -212,7 +216,7 @@ def test_kfastd_killed_when_it_inherits_from_a_dead_worker(scene, kafka, paused)
 @pytest.mark.parametrize("point", RETIRING)
 def test_kfastd_killed_when_a_worker_has_gone_harms_no_other(scene, point):
     scene = scene(KFAST_KILL_AT=f"{point}:1")
-    other, load = scene.load(count=10_000, rate=5000), scene.load(rate=5000)
+    other, load = scene.load(count=10_000, rate=5000), scene.load(**ENDLESS)
     load.wait_accepted(1000)
     other.wait_accepted(1000)
     load.kill()
