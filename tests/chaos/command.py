@@ -36,6 +36,11 @@ def _arguments() -> argparse.Namespace:
         metavar="SECONDS",
         help="kill one of three brokers -9 so often (default: never)",
     )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="segments are kept over kfastd's death, as by systemd: then nothing may be lost",
+    )
     arguments = parser.parse_args()
     if arguments.broker_kill_every and arguments.nodes != 3:
         parser.error("--broker-kill-every needs --nodes 3: one broker leaves none to go on with")
@@ -67,6 +72,7 @@ def main() -> int:
                     brokers,
                     deadline,
                     verdicts,
+                    arguments.keep,
                 ).run()
                 print(table([verdict]).splitlines()[1], flush=True)
                 for sentence in verdict.violations:

@@ -9,14 +9,16 @@ from harness.daemon import Kfastd
 
 
 class Lives:
-    """A kfastd with `number` for its life, from 1. `loads` are told before each start.
+    """A kfastd with `number` for its life, from 1. `loads` are told before each start. With `keeps`
+    its segments are kept over its death, as by systemd.
 
     `resubmitted` is what all lives counted as submitted again, by reason, and `uncounted` how many
     further records may have been: one that was handed over and not counted yet for each life that
     did not end by itself. `environment` may be changed between two starts.
     """
 
-    def __init__(self, config: dict, **environment):
+    def __init__(self, config: dict, keeps: bool = False, **environment):
+        self.keeps = keeps
         self.environment = {"KFAST_KILL_AT": "", **environment}
         self.number = 1
         self.loads: list = []
@@ -24,7 +26,7 @@ class Lives:
         self.uncounted = 0
         self.violations = 0
         self.kills = 0
-        self.kfastd = Kfastd(config, environment=self.environment)
+        self.kfastd = Kfastd(config, environment=self.environment, fd_store=keeps)
         self.socket_dir = self.kfastd.socket_dir
 
     def __enter__(self) -> "Lives":
@@ -73,7 +75,7 @@ class Lives:
         owner, drained = {}, set()
         for line in self.kfastd.log_lines():
             fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
-            if "channel opened " in line or "channel taken back " in line:
+            if any(f"channel {how} " in line for how in ("opened", "taken back", "adopted")):
                 owner[fields["channel"]] = int(fields["pid"])
             elif "channel closed " in line:
                 drained.add(owner[fields["channel"]])

@@ -3,7 +3,8 @@
 The rules, for what load workers wrote into one topic:
 
 - An accepted record is in Kafka, or was reported `failed` or `unknown`. Only where its worker was
-  killed and then, before the worker's channel was drained, kfastd too, it may be lost.
+  killed and then, before the worker's channel was drained, kfastd too, it may be lost; and not even
+  then where segments are kept.
 - A worker that ended by itself was told of each of its records, and of each once. When a flush says
   that every record has its outcome, the reports are there.
 - What was reported `delivered` is in Kafka, what was reported `failed` is not.
@@ -124,8 +125,10 @@ def judge(scenario: str, kafka, topic: str, loads: list, lives, brokers_killed: 
     for load in loads:
         tally = tallies.pop(load.name, None)
         try:
-            may_lose = load.killed and load.pid not in drained
-            _judge_load(verdict, load, tally, may_lose)
+            may_lose = load.killed and not lives.keeps and load.pid not in drained
+            # Where segments are kept, each life goes on with a dead worker's records.
+            final_life = lives.number if lives.keeps else load.final_life
+            _judge_load(verdict, load, tally, may_lose, final_life)
         except Exception as error:
             raise RuntimeError(f"cannot judge {load}") from error
     for name, tally in tallies.items():
@@ -140,7 +143,7 @@ def judge(scenario: str, kafka, topic: str, loads: list, lives, brokers_killed: 
     return verdict
 
 
-def _judge_load(verdict: Verdict, load, tally, may_lose: bool) -> None:
+def _judge_load(verdict: Verdict, load, tally, may_lose: bool, final_life: int) -> None:
     journal, who = load.journal, load.name.decode()
     accepted = journal.accepted
     verdict.accepted += accepted
@@ -175,7 +178,7 @@ def _judge_load(verdict: Verdict, load, tally, may_lose: bool) -> None:
                 f"{tally.first_out_of_order[0]}"
             )
         _judge_values(verdict, tally, last, who)
-        _judge_duplicates(verdict, load, tally, who)
+        _judge_duplicates(verdict, load, tally, final_life, who)
         verdict.delivered += tally.distinct
     _judge_missing(verdict, journal, missing, may_lose, who)
 
@@ -195,13 +198,13 @@ def _judge_values(verdict: Verdict, tally, last: int, who: str) -> None:
         verdict.broken(f"{who}: values arrived that nobody sent so")
 
 
-def _judge_duplicates(verdict: Verdict, load, tally, who: str) -> None:
+def _judge_duplicates(verdict: Verdict, load, tally, final_life: int, who: str) -> None:
     journal = load.journal
     verdict.duplicates += tally.duplicates
     again = []
     for number, further in Counter(tally.first_duplicates).items():
         told = number < journal.accepted and journal.outcomes[number] != 0
-        last_life = journal.reported_in[number] if told else load.final_life
+        last_life = journal.reported_in[number] if told else final_life
         if further > last_life - journal.sent_in[number]:
             again.append(number)
     if again:

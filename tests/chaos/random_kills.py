@@ -82,6 +82,7 @@ class Round:
         brokers: Optional[BrokerKiller] = None,
         deadline: Optional[float] = None,
         verdicts: Optional[list] = None,
+        keeps: bool = False,
     ):
         self._rng = random.Random(seed)
         self._wanted = {"worker": worker_kills, "daemon": daemon_kills}
@@ -93,7 +94,7 @@ class Round:
         ]
         self._daemon_points = [name for name in names if name.startswith("daemon.")]
         properties = {"linger.ms": self._rng.choice(LINGERS_MS)}
-        lives = Lives(config_for(kafka.bootstrap, properties, drain_timeout_ms=2000))
+        lives = Lives(config_for(kafka.bootstrap, properties, drain_timeout_ms=2000), keeps)
         self._scene = Scene(name, kafka, lives, verdicts)
         self._killed_workers = 0
         self._trouble: list = []

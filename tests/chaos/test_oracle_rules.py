@@ -66,13 +66,17 @@ def tally(numbers, changed=()):
     )
 
 
-def verdict_on(load, came, resubmitted=0, drained=True, deaths=0, violations=0, **digest):
+def verdict_on(
+    load, came, resubmitted=0, drained=True, keeps=False, deaths=0, violations=0, **digest
+):
     producers = {NAME: tally(came, digest.pop("changed", ()))} if came else {}
     producers.update(digest.pop("others", {}))
     witness = SimpleNamespace(
         digest=lambda *_, **__: Digest(len(came), digest.get("malformed", 0), producers)
     )
     lives = SimpleNamespace(
+        keeps=keeps,
+        number=1 + deaths,
         kills=deaths,
         uncounted=deaths,
         resubmitted=Counter({"daemon_restart": resubmitted}),
@@ -119,6 +123,7 @@ def test_losses_are_allowed_where_both_died_and_only_there():
     verdict = verdict_on(load, [0, 1, 2, 3], drained=False)
     assert (verdict.violations, verdict.lost_with_both) == ([], 2)
     assert verdict_on(load, [0, 1, 2, 3], drained=True).violations
+    assert verdict_on(load, [0, 1, 2, 3], drained=False, keeps=True).violations
     load = worker()
     untell(load, 4, 5)
     assert verdict_on(load, [0, 1, 2, 3], drained=False).violations
