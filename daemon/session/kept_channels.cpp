@@ -15,6 +15,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kfast/ipc/kill_point.hpp"
 #include "session/server.hpp"
 #include "telemetry/process_log.hpp"
 
@@ -345,7 +346,9 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
 
   // This life's d2c segment must be kept before it is written; then those before it may go.
   const std::string fresh = d2c_name(number, newest + 1);
+  KFAST_KILL_POINT("daemon.kept.adopted");
   static_cast<void>(store_.keep(fresh, channel.segments.d2c_fd));
+  KFAST_KILL_POINT("daemon.kept.restored");
   auto& names = names_[number];
   names = {fresh};
   for (const std::string& name : found.names) {
@@ -382,6 +385,7 @@ void KeptChannels::begin(shard::NewChannel channel) {
     store_.forget(name);
   }
   outdated_.erase(number);
+  KFAST_KILL_POINT("daemon.kept.outdated_removed");
   // It was accepted when it was opened, so it is no question of limits now.
   channel.leases.push_back(
       environment.quota.take_anyway(channel.principal, policy::Resource::channels));
@@ -398,6 +402,7 @@ void KeptChannels::begin(shard::NewChannel channel) {
       number, channel.principal.name, channel.pid, gone ? "gone" : "lives", channel.profile,
       channel.inherited->head, channel.inherited->taken);
   environment.shard.add_channel(std::move(channel));
+  KFAST_KILL_POINT("daemon.kept.begun");
   if (gone || !environment.loop.add(waiting.pidfd.get(), EPOLLIN,
                                     [this, number](std::uint32_t) { retire(number); })) {
     retire(number);
@@ -441,6 +446,7 @@ bool KeptChannels::hand_over(std::uint32_t number, const policy::Peer& to,
   server_.environment().loop.remove(found->second.pidfd.get());
   waiting_.erase(found);
   server_.environment().shard.client_has_come(number, link);
+  KFAST_KILL_POINT("daemon.kept.handed_over");
   return true;
 }
 

@@ -240,6 +240,7 @@ bool Session::on_open(const Packet& packet) {
 }
 
 void Session::answer_open(std::uint32_t number) {
+  KFAST_KILL_POINT("daemon.kept.stored");
   Asked asked = std::move(opening_.extract(number).mapped());
   shard::NewChannel& channel = asked.channel;
   if (!send_message(link_->socket(), asked.answer,
@@ -368,9 +369,11 @@ bool Session::offer_waiting(const ipc::ResumeProducer& resume, std::uint32_t num
   opened.max_record_bytes = profile->max_record_bytes;
   opened.geometry = waiting.geometry;
   waiting_.insert(number);
-  return send_message(
+  const bool told = send_message(
       link_->socket(), opened,
       {waiting.d2c.get(), waiting.doorbell.get(), server_.environment().shard.page_fd()});
+  KFAST_KILL_POINT("daemon.kept.offered");
+  return told;
 }
 
 bool Session::on_confirm(const Packet& packet) {

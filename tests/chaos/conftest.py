@@ -68,8 +68,8 @@ def scene(kafka, request):
     """A topic, workers and kfastds of one test, for the oracle. `scene(environment)` starts it."""
     opened = []
 
-    def start(properties=None, **environment) -> Scene:
-        lives = Lives(config_for(kafka.bootstrap, properties), **environment)
+    def start(properties=None, keeps=False, **environment) -> Scene:
+        lives = Lives(config_for(kafka.bootstrap, properties), keeps, **environment)
         opened.append(Scene(request.node.name, kafka, lives, _verdicts))
         return opened[-1]
 

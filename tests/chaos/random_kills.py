@@ -164,12 +164,7 @@ class Round:
         )
 
     def _start_daemon(self) -> None:
-        lives = self._scene.lives
-        try:
-            lives.start(kill_at=self._point(self._daemon_points, 20_000))
-        except RuntimeError:
-            if lives.kfastd.returncode != -signal.SIGKILL:
-                raise
+        self._scene.lives.start(kill_at=self._point(self._daemon_points, 20_000))
 
     def _revive(self, workers: list) -> None:
         """Puts new processes in the place of those that have ended."""

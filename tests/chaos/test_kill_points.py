@@ -6,6 +6,7 @@ import pytest
 
 from harness import paths
 from kill_points import kill_points
+from test_kept import KEPT
 
 BEFORE_PUBLISH = [
     ("client.append.reserved", 5000),
@@ -62,7 +63,7 @@ DRAINING = ["daemon.drain.begun", "daemon.drain.flushed"]
 
 
 def test_every_kill_point_is_hit_by_a_test():
-    counted = [*BEFORE_PUBLISH, *AFTER_PUBLISH, *READING, *IN_WORK, *RESUMING]
+    counted = [*BEFORE_PUBLISH, *AFTER_PUBLISH, *READING, *IN_WORK, *RESUMING, *KEPT]
     single = [*CLOSING, BEFORE_HANDING_BACK, *HANDED_BACK, OWNERLESS, *RETIRING, *DRAINING]
     assert sorted([name for name, _ in counted] + single) == sorted(kill_points())
 
