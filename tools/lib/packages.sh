@@ -38,6 +38,7 @@ part_packages() {
     checks)
       echo clang clang-format clang-tidy llvm "$(fuzzer_package)"
       echo g++-aarch64-linux-gnu googletest qemu-user git shellcheck
+      echo systemd systemd-sysv systemd-container dbus
       ;;
   esac | tr ' ' '\n' | sort -u
 }
@@ -48,7 +49,7 @@ part_reason() {
     reader) echo "a Kafka client that is not ours, to read records back" ;;
     kafka) echo "Java and Maven, to run a real Apache Kafka" ;;
     tests) echo "test frameworks and model checker" ;;
-    checks) echo "clang's fuzzer and linters, aarch64 cross compiler and emulator" ;;
+    checks) echo "clang's fuzzer and linters, aarch64 cross compiler and emulator, a systemd to boot" ;;
   esac
 }
 

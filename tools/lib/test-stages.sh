@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The stages that prove behaviour. Needs say.sh, cache.sh, build.sh and stages.sh; FILTERS holds the user's filters,
-# FUZZ_SECONDS the length of each fuzz target's run.
+# The stages that prove behaviour. Needs say.sh, cache.sh, apt.sh, build.sh, stages.sh and under-systemd.sh; FILTERS holds
+# the user's filters, FUZZ_SECONDS the length of each fuzz target's run.
 
 TEST_BUILD=$KFAST_ROOT/build/test
 CHAOS_BUILD=$KFAST_ROOT/build/chaos
@@ -29,21 +29,30 @@ run_ctest() {
     --output-junit "$STAGE_RESULTS/ctest.xml" "${CTEST_LEAVE_OUT[@]}" "${only[@]}"
 }
 
-# run_pytest BUILD-FOLDER [TEST-FOLDER…]: all folders, where none is named.
-run_pytest() {
-  local folder=$1 status=0 filter
-  shift
-  local -a folders=("$@") only=()
-  [ "${#folders[@]}" -gt 0 ] || mapfile -t folders < <(python_test_folders)
-  [ "${#folders[@]}" -gt 0 ] || die "there are no Python tests under tests/"
+# Prints pytest's options, a line each.
+pytest_options() {
+  local filter
+  printf '%s\n' -q -p no:cacheprovider --junitxml "$STAGE_RESULTS/pytest.xml"
   if [ "${#FILTERS[@]}" -gt 0 ]; then
     filter=$(printf ' or %s' "${FILTERS[@]}")
-    only=(-k "${filter# or }")
+    printf '%s\n' -k "${filter# or }"
   fi
-  (cd "$KFAST_ROOT" && KFAST_BUILD=$folder python3 -m pytest -q -p no:cacheprovider \
-    --junitxml "$STAGE_RESULTS/pytest.xml" "${only[@]}" "${folders[@]}") || status=$?
-  # 5: the filter chose none, which is as it should be where it means tests of the other runner.
-  if [ "$status" -eq 5 ] && [ "${#FILTERS[@]}" -gt 0 ]; then status=0; fi
+}
+
+# chosen_none STATUS: did pytest run no test because of the filter? That is as it should be where it means tests of the
+# other runner.
+chosen_none() { [ "$1" -eq 5 ] && [ "${#FILTERS[@]}" -gt 0 ]; }
+
+# run_pytest BUILD-FOLDER [TEST-FOLDER…]: all folders, where none is named.
+run_pytest() {
+  local folder=$1 status=0
+  shift
+  local -a folders=("$@") options=()
+  [ "${#folders[@]}" -gt 0 ] || mapfile -t folders < <(python_test_folders)
+  [ "${#folders[@]}" -gt 0 ] || die "there are no Python tests under tests/"
+  mapfile -t options < <(pytest_options)
+  (cd "$KFAST_ROOT" && KFAST_BUILD=$folder python3 -m pytest "${options[@]}" "${folders[@]}") || status=$?
+  if chosen_none "$status"; then status=0; fi
   return "$status"
 }
 
@@ -65,6 +74,18 @@ build_chaos() {
 stage_chaos() {
   build_chaos
   run_pytest "$CHAOS_BUILD" tests/chaos
+}
+
+# kfastd as a service of a real systemd, which is booted for it; the tests are root's there.
+stage_systemd() {
+  local status=0
+  local -a options
+  mapfile -t options < <(pytest_options)
+  KFAST_BUILD=$TEST_BUILD quietly "$STAGE_RESULTS/boot.log" \
+    under_systemd "$STAGE_RESULTS" python3 -m pytest "${options[@]}" tests/systemd || status=$?
+  if [ -e "$STAGE_RESULTS/output" ]; then cat "$STAGE_RESULTS/output"; fi
+  if chosen_none "$status"; then status=0; fi
+  return "$status"
 }
 
 # sanitizer_options NAME DEFAULTS: its options, with the repository's list of what to leave out, where there is one.
