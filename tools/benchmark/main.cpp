@@ -11,11 +11,21 @@
 #include "daemon_process.hpp"
 #include "kafka_admin.hpp"
 #include "kfast/ipc/fd.hpp"
+#include "outage.hpp"
 #include "report.hpp"
 #include "worker.hpp"
 
 namespace kfast::bench {
 namespace {
+
+/// On a terminal one line that is written over; elsewhere, a line each.
+void show_progress(const std::string& text) {
+  if (::isatty(STDERR_FILENO) == 1) {
+    std::fprintf(stderr, text.empty() ? "\r%-78.78s\r" : "\r%-78.78s", text.c_str());
+  } else if (!text.empty()) {
+    std::fprintf(stderr, "%s\n", text.c_str());
+  }
+}
 
 /// Runs this program again as a worker, and reads what it measured.
 Measurement measure(const Task& task) {
@@ -81,10 +91,8 @@ CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin, in
       admin.create_topic(topic);
     }
     for (Series& series : result.series) {
-      std::fprintf(
-          stderr, "\r%-78.78s",
-          (c.title + ": " + name_of(series.task.variant) + ", run " + std::to_string(run + 1))
-              .c_str());
+      show_progress(c.title + ": " + name_of(series.task.variant) + ", run " +
+                    std::to_string(run + 1));
       series.task.topic = topic;
       series.runs.push_back(measure_and_count(series.task, admin));
     }
@@ -92,7 +100,7 @@ CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin, in
       admin.delete_topic(topic);
     }
   }
-  std::fprintf(stderr, "\r%-78s\r", "");
+  show_progress("");
   return result;
 }
 
@@ -105,9 +113,19 @@ int run_all(const Options& options) {
   for (const Case& c : plan(options)) {
     results.push_back(run_case(c, options, admin, daemon.pid()));
   }
-  print_table(results);
-  return options.json.empty() || write_json(options.json, options, results) ? EXIT_SUCCESS
-                                                                            : EXIT_FAILURE;
+  if (!results.empty()) {
+    print_table(results);
+    std::fflush(stdout);
+  }
+  std::vector<Outage> outages;
+  if (measures_outages(options)) {
+    show_progress("outages");
+    outages = measure_outages(options.kafka_pid, runs(options), admin);
+    show_progress("");
+    print_outages(outages);
+  }
+  return options.json.empty() || write_json(options.json, options, results, outages) ? EXIT_SUCCESS
+                                                                                     : EXIT_FAILURE;
 }
 
 int run_worker(const std::string& text) {
@@ -127,6 +145,9 @@ int main(int argc, char** argv) {
       "Kafka for it"};
   app.add_option("--brokers", options.brokers, "a Kafka to send to, host:port");
   app.add_option("--kfastd", options.kfastd, "the kfastd to start");
+  app.add_option(
+      "--kafka-pid", options.kafka_pid,
+      "its process, which is stopped for a while to measure an outage; else none is measured");
   app.add_option("--ring", options.ring_bytes, "kfast's option ring.bytes")->capture_default_str();
   app.add_option("--runs", options.runs, "runs of each row [5, with --quick 3]");
   app.add_option("--only", options.only, "only the cases whose name contains this");

@@ -20,6 +20,10 @@ std::vector<Case> plan(const Options& options) {
   return cases;
 }
 
+bool measures_outages(const Options& options) {
+  return options.kafka_pid != 0 && std::string("outage").find(options.only) != std::string::npos;
+}
+
 int runs(const Options& options) {
   if (options.runs > 0) {
     return options.runs;

@@ -24,12 +24,14 @@ struct Options {
   std::string kfastd;
   std::string json;
   std::string ring_bytes = "16m";
-  std::string only;  // cases whose title contains this
-  int runs = 0;      // 0: as the plan says
+  std::string only;   // cases whose title contains this
+  int runs = 0;       // 0: as the plan says
+  int kafka_pid = 0;  // 0: no outage is measured
   bool quick = false;
 };
 
 [[nodiscard]] std::vector<Case> plan(const Options& options);
+[[nodiscard]] bool measures_outages(const Options& options);
 [[nodiscard]] int runs(const Options& options);
 
 }  // namespace kfast::bench

@@ -185,7 +185,7 @@ void print_table(const std::vector<CaseResult>& results) {
 }
 
 bool write_json(const std::string& path, const Options& options,
-                const std::vector<CaseResult>& results) {
+                const std::vector<CaseResult>& results, const std::vector<Outage>& outages) {
   nlohmann::json json = {{"kfast", kfast_version()},
                          {"librdkafka", rd_kafka_version_str()},
                          {"processor", processor()},
@@ -203,6 +203,9 @@ bool write_json(const std::string& path, const Options& options,
                               {"median", median(series)},
                               {"all", series.runs}});
     }
+  }
+  for (const Outage& outage : outages) {
+    json["outages"].push_back(outage);
   }
   std::ofstream file(path);
   file << json.dump(2) << '\n';

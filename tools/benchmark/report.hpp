@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "measurement.hpp"
+#include "outage.hpp"
 #include "plan.hpp"
 
 namespace kfast::bench {
@@ -29,6 +30,7 @@ void print_circumstances(const Options& options);
 void print_table(const std::vector<CaseResult>& results);
 /// Everything, every run. False, after a sentence on stderr, when the file cannot be written.
 [[nodiscard]] bool write_json(const std::string& path, const Options& options,
-                              const std::vector<CaseResult>& results);
+                              const std::vector<CaseResult>& results,
+                              const std::vector<Outage>& outages);
 
 }  // namespace kfast::bench

@@ -8,6 +8,8 @@
 #include <ctime>
 #include <vector>
 
+#include "samples.hpp"
+
 namespace kfast::bench {
 namespace {
 
@@ -17,30 +19,13 @@ constexpr std::uint64_t kTimeEvery = 13;
 /// While flooding, reports are read once in so many records.
 constexpr std::uint64_t kReadEvery = 512;
 
-std::uint64_t now_ns(clockid_t clock) {
-  timespec t{};
-  ::clock_gettime(clock, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000U +
-         static_cast<std::uint64_t>(t.tv_nsec);
-}
-
-double percentile(std::vector<std::uint32_t>& samples, double share, double per) {
-  if (samples.empty()) {
-    return 0;
-  }
-  const auto at = samples.begin() +
-                  static_cast<std::ptrdiff_t>(share * static_cast<double>(samples.size() - 1));
-  std::nth_element(samples.begin(), at, samples.end());
-  return *at / per;
-}
-
 double clock_cost_ns() {
   std::vector<std::uint32_t> samples(10'001);
   for (auto& sample : samples) {
     const std::uint64_t before = now_ns(CLOCK_MONOTONIC);
     sample = static_cast<std::uint32_t>(now_ns(CLOCK_MONOTONIC) - before);
   }
-  return percentile(samples, 0.5, 1);
+  return percentile(samples, 0.5);
 }
 
 /// CPU time of a process, all of its threads.
@@ -104,11 +89,7 @@ class Run {
     const std::uint64_t start = now_ns(CLOCK_MONOTONIC);
     for (std::uint64_t i = 0; i < records; ++i) {
       const std::uint64_t due = start + i * 1'000'000'000U / rate;
-      if (now_ns(CLOCK_MONOTONIC) < due) {
-        const timespec at{static_cast<time_t>(due / 1'000'000'000U),
-                          static_cast<long>(due % 1'000'000'000U)};
-        ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
-      }
+      sleep_until_ns(due);
       if (sender_ == nullptr) {
         continue;
       }
@@ -138,8 +119,8 @@ class Run {
 
   void fill(Measurement& m) {
     const double per = sender_ != nullptr ? static_cast<double>(sender_->stride()) : 1;
-    m.send_p50_ns = percentile(samples_, 0.5, per);
-    m.send_p99_ns = percentile(samples_, 0.99, per);
+    m.send_p50_ns = percentile(samples_, 0.5) / per;
+    m.send_p99_ns = percentile(samples_, 0.99) / per;
     m.clock_ns = clock_cost_ns() / per;
     m.full = full_;
   }

@@ -1,0 +1,265 @@
+#include "outage.hpp"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "kfast/kfast.h"
+#include "samples.hpp"
+#include "worker.hpp"
+
+namespace kfast::bench {
+namespace {
+
+constexpr int kStuckMs = 60'000;
+constexpr std::uint64_t kBefore = 40'000;  // records before the outage
+constexpr std::uint64_t kRefused = 20'000;
+constexpr std::uint64_t kMoreThanFits = 1'000'000;
+
+/// A producer whose every record must be delivered.
+class Channel {
+ public:
+  Channel(const std::string& topic, const char* ring_bytes) {
+    std::array<char, 512> why{};
+    kfast_options_t* options = kfast_options_new();
+    if (kfast_options_set(options, "ring.bytes", ring_bytes, why.data(), why.size()) != KFAST_OK ||
+        kfast_producer_open(options, &producer_, why.data(), why.size()) != KFAST_OK) {
+      give_up(why.data());
+    }
+    kfast_options_free(options);
+    topic_ = kfast_topic(producer_, topic.c_str());
+    if (topic_ < 0) {
+      give_up(kfast_last_error(producer_));
+    }
+  }
+  ~Channel() { kfast_producer_close(producer_); }
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  /// False: the ring is full.
+  bool send() {
+    const std::int64_t position =
+        kfast_send(producer_, topic_, nullptr, 0, value_.data(), value_.size());
+    if (position < 0 && position != KFAST_ERR_QUEUE_FULL) {
+      give_up(std::string("kfast_send: ") + kfast_last_error(producer_));
+    }
+    sent_ += position >= 0 ? 1 : 0;
+    return position >= 0;
+  }
+
+  void read_reports() {
+    int count = 0;
+    do {
+      count = kfast_reports(producer_, reports_.data(), reports_.size());
+      if (count < 0) {
+        give_up(std::string("kfast_reports: ") + kfast_last_error(producer_));
+      }
+      for (int i = 0; i < count; ++i) {
+        if (reports_[static_cast<std::size_t>(i)].outcome != KFAST_DELIVERED) {
+          give_up("a record was not delivered");
+        }
+      }
+      reported_ += static_cast<std::uint64_t>(count);
+    } while (static_cast<std::size_t>(count) == reports_.size());
+  }
+
+  /// Waits until everything is reported.
+  void settle() {
+    for (read_reports(); reported_ < sent_; read_reports()) {
+      pollfd fd{kfast_fd(producer_), POLLIN, 0};
+      if (::poll(&fd, 1, kStuckMs) == 0) {
+        give_up("kfast: no report for a minute");
+      }
+    }
+  }
+
+  [[nodiscard]] std::uint64_t sent() const { return sent_; }
+  [[nodiscard]] std::uint64_t unreported() const { return sent_ - reported_; }
+
+ private:
+  std::array<char, kOutageValueBytes> value_{};
+  std::array<kfast_report_t, 1024> reports_{};
+  kfast_producer_t* producer_ = nullptr;
+  std::int32_t topic_ = -1;
+  std::uint64_t sent_ = 0;
+  std::uint64_t reported_ = 0;
+};
+
+using Samples = std::vector<std::uint32_t>;
+
+/// Sends at the rate, until `count` are accepted (or refused, if `refused`) or the other happens.
+Samples pace(Channel& channel, std::uint64_t count, bool refused) {
+  Samples samples;
+  samples.reserve(count);
+  const std::uint64_t start = now_ns(CLOCK_MONOTONIC);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    sleep_until_ns(start + i * 1'000'000'000U / kOutageRate);
+    const std::uint64_t before = now_ns(CLOCK_MONOTONIC);
+    const bool accepted = channel.send();
+    const std::uint64_t took = now_ns(CLOCK_MONOTONIC) - before;
+    if (accepted == refused) {
+      break;
+    }
+    samples.push_back(static_cast<std::uint32_t>(std::min<std::uint64_t>(took, UINT32_MAX)));
+    if (i % 32 == 31) {
+      channel.read_reports();
+    }
+  }
+  return samples;
+}
+
+/// Another worker: one record at a time, from send to report, for as long as `go_on`.
+double median_round_us(Channel& channel, const std::atomic<bool>& go_on) {
+  Samples samples;
+  // Relaxed: the flag says nothing about other memory; its partner is the store in one_outage().
+  while (go_on.load(std::memory_order_relaxed)) {
+    const std::uint64_t before = now_ns(CLOCK_MONOTONIC);
+    if (!channel.send()) {
+      give_up("the other worker's ring is full");
+    }
+    channel.settle();
+    samples.push_back(static_cast<std::uint32_t>((now_ns(CLOCK_MONOTONIC) - before) / 1000));
+  }
+  return percentile(samples, 0.5);
+}
+
+/// The broker's process, which never stays stopped.
+class Broker {
+ public:
+  explicit Broker(int pid) : pid_(pid) {}
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+  ~Broker() { resume(); }
+  void stop() const {
+    if (::kill(pid_, SIGSTOP) != 0) {
+      give_up("the broker's process cannot be stopped: is --kafka-pid right?");
+    }
+  }
+  void resume() const { ::kill(pid_, SIGCONT); }
+
+ private:
+  int pid_;
+};
+
+Outage one_outage(const Broker& broker, const std::string& topic, std::uint64_t& sent) {
+  Outage outage;
+  Channel channel(topic, kOutageRingBytes);
+  Channel other(topic, "1m");
+  std::atomic<bool> go_on{true};
+  const auto fresh = [&](double& result) {
+    go_on.store(true, std::memory_order_relaxed);
+    return std::thread([&] { result = median_round_us(other, go_on); });
+  };
+  const auto join = [&](std::thread& thread) {
+    go_on.store(false, std::memory_order_relaxed);
+    thread.join();
+  };
+
+  static_cast<void>(pace(channel, kOutageRate, false));  // warm-up, a second
+  std::thread alone = fresh(outage.fresh_before_us);
+  static_cast<void>(pace(channel, kOutageRate, false));
+  join(alone);
+  channel.settle();
+
+  Samples before = pace(channel, kBefore, false);
+  channel.settle();
+  broker.stop();
+  Samples during = pace(channel, kMoreThanFits, false);
+  Samples refused = pace(channel, kRefused, true);
+  channel.read_reports();
+  outage.backlog = static_cast<double>(channel.unreported());
+  std::thread meanwhile = fresh(outage.fresh_during_us);
+  const std::uint64_t start = now_ns(CLOCK_MONOTONIC);
+  broker.resume();
+  channel.settle();
+  outage.drain_rate = outage.backlog * 1e9 / static_cast<double>(now_ns(CLOCK_MONOTONIC) - start);
+  join(meanwhile);
+
+  outage.before_p50_ns = percentile(before, 0.5);
+  outage.before_p99_ns = percentile(before, 0.99);
+  outage.during_p50_ns = percentile(during, 0.5);
+  outage.during_p99_ns = percentile(during, 0.99);
+  outage.refused_p50_ns = percentile(refused, 0.5);
+  outage.refused_p99_ns = percentile(refused, 0.99);
+  sent = channel.sent() + other.sent();
+  return outage;
+}
+
+double median_of(const std::vector<Outage>& outages, double Outage::*field) {
+  std::vector<double> values;
+  for (const Outage& outage : outages) {
+    values.push_back(outage.*field);
+  }
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+}  // namespace
+
+void to_json(nlohmann::json& json, const Outage& outage) {
+  json = {{"before_p50_ns", outage.before_p50_ns},
+          {"before_p99_ns", outage.before_p99_ns},
+          {"during_p50_ns", outage.during_p50_ns},
+          {"during_p99_ns", outage.during_p99_ns},
+          {"refused_p50_ns", outage.refused_p50_ns},
+          {"refused_p99_ns", outage.refused_p99_ns},
+          {"backlog", outage.backlog},
+          {"drain_rate", outage.drain_rate},
+          {"fresh_before_us", outage.fresh_before_us},
+          {"fresh_during_us", outage.fresh_during_us}};
+}
+
+std::vector<Outage> measure_outages(int broker_pid, int runs, KafkaAdmin& admin) {
+  // As in a worker of the other cases.
+  static_cast<void>(::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL));
+  const Broker broker(broker_pid);
+  std::vector<Outage> outages;
+  for (int run = 0; run < runs; ++run) {
+    const std::string topic =
+        "kfast-bench-outage-" + std::to_string(::getpid()) + "-" + std::to_string(run);
+    admin.create_topic(topic);
+    std::uint64_t sent = 0;
+    outages.push_back(one_outage(broker, topic, sent));
+    const std::uint64_t counted = admin.record_count(topic);
+    if (counted != sent) {
+      give_up("outage: " + std::to_string(sent) + " sent, " + std::to_string(counted) +
+              " in Kafka");
+    }
+    admin.delete_topic(topic);
+  }
+  return outages;
+}
+
+void print_outages(const std::vector<Outage>& outages) {
+  const auto m = [&](double Outage::*field) { return median_of(outages, field); };
+  const auto row = [&](const char* when, double Outage::*p50, double Outage::*p99) {
+    std::printf("| %-34s | %7.0f | %7.0f | %5.2f | %5.2f |\n", when, m(p50), m(p99),
+                m(p50) / m(&Outage::before_p50_ns), m(p99) / m(&Outage::before_p99_ns));
+  };
+  std::printf(
+      "\nAn outage: the only broker is stopped (SIGSTOP); %u B paced at %u a second, "
+      "ring.bytes=%s, %zu runs\n\n",
+      kOutageValueBytes, kOutageRate, kOutageRingBytes, outages.size());
+  std::printf("| %-34s | %7s | %7s | %5s | %5s |\n", "kfast_send", "p50 ns", "p99 ns", "p50",
+              "p99");
+  std::printf("|%s|---------|---------|-------|-------|\n", "------------------------------------");
+  row("the broker answers", &Outage::before_p50_ns, &Outage::before_p99_ns);
+  row("it does not, the ring has room", &Outage::during_p50_ns, &Outage::during_p99_ns);
+  row("the ring is full: refused", &Outage::refused_p50_ns, &Outage::refused_p99_ns);
+  std::printf(
+      "\n%.0f records waited when the broker was back; they left at %.0f a second, %.1f "
+      "times the rate at which they came.\nAnother worker's record, from send to report: "
+      "%.0f us before, %.0f us while they left (medians).\n",
+      m(&Outage::backlog), m(&Outage::drain_rate), m(&Outage::drain_rate) / kOutageRate,
+      m(&Outage::fresh_before_us), m(&Outage::fresh_during_us));
+}
+
+}  // namespace kfast::bench
