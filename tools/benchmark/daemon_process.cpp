@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -29,11 +30,20 @@ std::string make_folder() {
 }  // namespace
 
 DaemonProcess::DaemonProcess(const std::string& executable, const std::string& brokers)
-    : folder_(make_folder()) {
+    : executable_(executable), folder_(make_folder()) {
   write_configuration(brokers);
   ::setenv("KFAST_SOCKET_DIR", folder_.c_str(), 1);
-  process_ = ChildProcess({executable, "--config", folder_ + "/kfastd.toml"}, STDERR_FILENO);
+  start();
   wait_until_it_answers();
+}
+
+void DaemonProcess::kill() {
+  ::kill(process_.pid(), SIGKILL);
+  static_cast<void>(process_.wait());
+}
+
+void DaemonProcess::start() {
+  process_ = ChildProcess({executable_, "--config", folder_ + "/kfastd.toml"}, STDERR_FILENO);
 }
 
 DaemonProcess::~DaemonProcess() {

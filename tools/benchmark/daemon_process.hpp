@@ -19,11 +19,16 @@ class DaemonProcess {
   ~DaemonProcess();
 
   [[nodiscard]] int pid() const { return process_.pid(); }
+  /// kill -9; returns when it is gone.
+  void kill();
+  /// Starts it again; does not wait until it answers.
+  void start();
 
  private:
   void write_configuration(const std::string& brokers) const;
   void wait_until_it_answers();
 
+  std::string executable_;
   std::string folder_;
   ChildProcess process_;
 };

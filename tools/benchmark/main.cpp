@@ -13,6 +13,7 @@
 #include "kfast/ipc/fd.hpp"
 #include "outage.hpp"
 #include "report.hpp"
+#include "restart.hpp"
 #include "worker.hpp"
 
 namespace kfast::bench {
@@ -106,7 +107,7 @@ CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin, in
 
 int run_all(const Options& options) {
   KafkaAdmin admin(options.brokers);
-  const DaemonProcess daemon(options.kfastd, options.brokers);
+  DaemonProcess daemon(options.kfastd, options.brokers);
   print_circumstances(options);
   std::fflush(stdout);
   std::vector<CaseResult> results;
@@ -118,14 +119,23 @@ int run_all(const Options& options) {
     std::fflush(stdout);
   }
   std::vector<Outage> outages;
-  if (measures_outages(options)) {
+  if (options.kafka_pid != 0 && wants(options, "outage")) {
     show_progress("outages");
     outages = measure_outages(options.kafka_pid, runs(options), admin);
     show_progress("");
     print_outages(outages);
+    std::fflush(stdout);
   }
-  return options.json.empty() || write_json(options.json, options, results, outages) ? EXIT_SUCCESS
-                                                                                     : EXIT_FAILURE;
+  std::vector<Restart> restarts;
+  if (wants(options, "restart")) {
+    show_progress("restarts");
+    restarts = measure_restarts(daemon, options.brokers, runs(options), admin);
+    show_progress("");
+    print_restarts(restarts);
+  }
+  return options.json.empty() || write_json(options.json, options, results, outages, restarts)
+             ? EXIT_SUCCESS
+             : EXIT_FAILURE;
 }
 
 int run_worker(const std::string& text) {

@@ -1,97 +1,25 @@
 #include "outage.hpp"
 
-#include <poll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "kfast/kfast.h"
+#include "channel.hpp"
 #include "samples.hpp"
 #include "worker.hpp"
 
 namespace kfast::bench {
 namespace {
 
-constexpr int kStuckMs = 60'000;
 constexpr std::uint64_t kBefore = 40'000;  // records before the outage
 constexpr std::uint64_t kRefused = 20'000;
 constexpr std::uint64_t kMoreThanFits = 1'000'000;
-
-/// A producer whose every record must be delivered.
-class Channel {
- public:
-  Channel(const std::string& topic, const char* ring_bytes) {
-    std::array<char, 512> why{};
-    kfast_options_t* options = kfast_options_new();
-    if (kfast_options_set(options, "ring.bytes", ring_bytes, why.data(), why.size()) != KFAST_OK ||
-        kfast_producer_open(options, &producer_, why.data(), why.size()) != KFAST_OK) {
-      give_up(why.data());
-    }
-    kfast_options_free(options);
-    topic_ = kfast_topic(producer_, topic.c_str());
-    if (topic_ < 0) {
-      give_up(kfast_last_error(producer_));
-    }
-  }
-  ~Channel() { kfast_producer_close(producer_); }
-  Channel(const Channel&) = delete;
-  Channel& operator=(const Channel&) = delete;
-
-  /// False: the ring is full.
-  bool send() {
-    const std::int64_t position =
-        kfast_send(producer_, topic_, nullptr, 0, value_.data(), value_.size());
-    if (position < 0 && position != KFAST_ERR_QUEUE_FULL) {
-      give_up(std::string("kfast_send: ") + kfast_last_error(producer_));
-    }
-    sent_ += position >= 0 ? 1 : 0;
-    return position >= 0;
-  }
-
-  void read_reports() {
-    int count = 0;
-    do {
-      count = kfast_reports(producer_, reports_.data(), reports_.size());
-      if (count < 0) {
-        give_up(std::string("kfast_reports: ") + kfast_last_error(producer_));
-      }
-      for (int i = 0; i < count; ++i) {
-        if (reports_[static_cast<std::size_t>(i)].outcome != KFAST_DELIVERED) {
-          give_up("a record was not delivered");
-        }
-      }
-      reported_ += static_cast<std::uint64_t>(count);
-    } while (static_cast<std::size_t>(count) == reports_.size());
-  }
-
-  /// Waits until everything is reported.
-  void settle() {
-    for (read_reports(); reported_ < sent_; read_reports()) {
-      pollfd fd{kfast_fd(producer_), POLLIN, 0};
-      if (::poll(&fd, 1, kStuckMs) == 0) {
-        give_up("kfast: no report for a minute");
-      }
-    }
-  }
-
-  [[nodiscard]] std::uint64_t sent() const { return sent_; }
-  [[nodiscard]] std::uint64_t unreported() const { return sent_ - reported_; }
-
- private:
-  std::array<char, kOutageValueBytes> value_{};
-  std::array<kfast_report_t, 1024> reports_{};
-  kfast_producer_t* producer_ = nullptr;
-  std::int32_t topic_ = -1;
-  std::uint64_t sent_ = 0;
-  std::uint64_t reported_ = 0;
-};
 
 using Samples = std::vector<std::uint32_t>;
 
@@ -151,8 +79,8 @@ class Broker {
 
 Outage one_outage(const Broker& broker, const std::string& topic, std::uint64_t& sent) {
   Outage outage;
-  Channel channel(topic, kOutageRingBytes);
-  Channel other(topic, "1m");
+  Channel channel(topic, kOutageRingBytes, kOutageValueBytes);
+  Channel other(topic, "1m", kOutageValueBytes);
   std::atomic<bool> go_on{true};
   const auto fresh = [&](double& result) {
     go_on.store(true, std::memory_order_relaxed);
@@ -175,7 +103,7 @@ Outage one_outage(const Broker& broker, const std::string& topic, std::uint64_t&
   Samples during = pace(channel, kMoreThanFits, false);
   Samples refused = pace(channel, kRefused, true);
   channel.read_reports();
-  outage.backlog = static_cast<double>(channel.unreported());
+  outage.backlog = static_cast<double>(channel.sent() - channel.reported());
   std::thread meanwhile = fresh(outage.fresh_during_us);
   const std::uint64_t start = now_ns(CLOCK_MONOTONIC);
   broker.resume();

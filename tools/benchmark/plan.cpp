@@ -15,13 +15,12 @@ std::vector<Case> plan(const Options& options) {
       {"100 B, paced 20 k/s", 100, 20'000, 80'000 / share, 50'000, paced},
       {"1 KiB, paced 20 k/s", 1024, 20'000, 80'000 / share, 50'000, paced},
   };
-  std::erase_if(cases,
-                [&](const Case& c) { return c.title.find(options.only) == std::string::npos; });
+  std::erase_if(cases, [&](const Case& c) { return !wants(options, c.title); });
   return cases;
 }
 
-bool measures_outages(const Options& options) {
-  return options.kafka_pid != 0 && std::string("outage").find(options.only) != std::string::npos;
+bool wants(const Options& options, const std::string& title) {
+  return title.find(options.only) != std::string::npos;
 }
 
 int runs(const Options& options) {

@@ -31,7 +31,8 @@ struct Options {
 };
 
 [[nodiscard]] std::vector<Case> plan(const Options& options);
-[[nodiscard]] bool measures_outages(const Options& options);
+/// Whether a case of this title is to be measured.
+[[nodiscard]] bool wants(const Options& options, const std::string& title);
 [[nodiscard]] int runs(const Options& options);
 
 }  // namespace kfast::bench

@@ -7,6 +7,7 @@
 #include "measurement.hpp"
 #include "outage.hpp"
 #include "plan.hpp"
+#include "restart.hpp"
 
 namespace kfast::bench {
 
@@ -31,6 +32,7 @@ void print_table(const std::vector<CaseResult>& results);
 /// Everything, every run. False, after a sentence on stderr, when the file cannot be written.
 [[nodiscard]] bool write_json(const std::string& path, const Options& options,
                               const std::vector<CaseResult>& results,
-                              const std::vector<Outage>& outages);
+                              const std::vector<Outage>& outages,
+                              const std::vector<Restart>& restarts);
 
 }  // namespace kfast::bench
