@@ -220,7 +220,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
         }
         settle(frame, submission.outcome, submission.reason);
       } else {
-        topic->opened.stats->add(TopicCounter::in_flight_messages, 1);
+        begin_to_wait(*topic);
         if (again) {
           topic->opened.stats->add(known ? TopicCounter::resubmitted_instance_replaced
                                          : TopicCounter::resubmitted_daemon_restart,
@@ -239,6 +239,41 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       result.violation == nullptr && !result.later && reader_.unread() > 0 && !finished_taking();
   announce_taken(reader_.taken());
   return result;
+}
+
+void ProducerChannel::begin_to_wait(Topic& topic) {
+  topic.opened.stats->add(TopicCounter::in_flight_messages, 1);
+  ++without_outcome_;
+}
+
+void ProducerChannel::end_to_wait(std::uint16_t topic) {
+  topics_[topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
+  --without_outcome_;
+}
+
+std::uint64_t ProducerChannel::count_without_outcome() const {
+  std::uint64_t records = without_outcome_;
+  if (finished_taking()) {
+    return records;
+  }
+  const std::uint64_t capacity = segments_.geometry.c2d_ring_bytes;
+  const std::uint64_t end = stop_at_.value_or(reader_.seen());
+  for (std::uint64_t position = reader_.taken(); position != end;) {
+    const std::uint64_t offset = position & (capacity - 1);
+    RecordView view;
+    std::uint64_t aligned = 0;
+    const char* unused = nullptr;
+    const FrameCheck check = check_frame(segments_.c2d_at(segments_.geometry.c2d_ring) + offset,
+                                         std::min(end - position, capacity - offset),
+                                         capacity / ipc::kMaxFrameShare, view, aligned, unused);
+    if (check == FrameCheck::violation) {
+      break;  // what follows cannot be told apart
+    }
+    // An earlier life, or an instance that was replaced, may have settled it.
+    records += check == FrameCheck::record && !done_.is_done(position) ? 1 : 0;
+    position += aligned;
+  }
+  return records;
 }
 
 void ProducerChannel::hold(Topic& topic, std::uint16_t index, std::uint64_t bytes) {
@@ -346,7 +381,7 @@ void ProducerChannel::resolve(std::uint32_t sequence, const RecordOutcome& outco
                               FailureReason reason) {
   TakenFrame* frame = inflight_.find(sequence);
   if (frame != nullptr && !frame->done) {
-    topics_[frame->topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
+    end_to_wait(frame->topic);
     settle(*frame, outcome, reason);
   }
 }
@@ -356,7 +391,7 @@ void ProducerChannel::take_again() {
     for (std::uint32_t n = 0; n < inflight_.size(); ++n) {
       TakenFrame* frame = inflight_.find(inflight_.next_sequence() - inflight_.size() + n);
       if (!frame->done) {
-        topics_[frame->topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
+        end_to_wait(frame->topic);
         settle(*frame, {Outcome::unknown, kErrorFatal, -1, -1}, FailureReason::other);
       }
     }
@@ -364,7 +399,7 @@ void ProducerChannel::take_again() {
   }
   inflight_.drop_all([this](const TakenFrame& frame) {
     if (!frame.done) {
-      topics_[frame.topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
+      end_to_wait(frame.topic);
     }
     give_back(frame);
   });

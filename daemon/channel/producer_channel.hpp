@@ -122,7 +122,15 @@ class ProducerChannel {
   }
   [[nodiscard]] bool drained() const { return finished_taking() && inflight_.size() == 0; }
 
-  [[nodiscard]] std::uint32_t in_flight() const { return inflight_.size(); }
+  /// Records that were taken and have no outcome.
+  [[nodiscard]] std::uint32_t in_flight() const { return without_outcome_; }
+  /// Bytes of the ring that are still to be taken, where the end is set.
+  [[nodiscard]] std::uint64_t bytes_to_take() const {
+    return finished_taking() || !stop_at_ ? 0 : *stop_at_ - reader_.taken();
+  }
+  /// All records up to the end of taking that have no outcome, those not taken included: it reads
+  /// the ring from there on.
+  [[nodiscard]] std::uint64_t count_without_outcome() const;
   [[nodiscard]] std::uint64_t used_bytes() const { return reader_.seen() - reader_.head(); }
   [[nodiscard]] std::uint64_t tail() const { return reader_.seen(); }
   [[nodiscard]] std::uint64_t taken() const { return reader_.taken(); }
@@ -152,6 +160,8 @@ class ProducerChannel {
   void pass_done(TakenFrame& frame);
   void add_report(const TakenFrame& frame, const RecordOutcome& outcome);
   void set_topic_state(std::uint16_t index, ipc::TopicState state);
+  void begin_to_wait(Topic& topic);
+  void end_to_wait(std::uint16_t topic);
   void hold(Topic& topic, std::uint16_t index, std::uint64_t bytes);
   void give_back(const TakenFrame& frame);
 
@@ -163,6 +173,7 @@ class ProducerChannel {
   ipc::DoneBits lost_;  // companion: set where the outcome was not "delivered"
   ReportWriter reports_;
   InflightFifo inflight_;
+  std::uint32_t without_outcome_ = 0;  // of the frames in inflight_
   std::vector<Topic> topics_;
   std::uint32_t topics_known_ = 0;
   std::uint32_t topic_count_seen_ = 0;
