@@ -16,9 +16,6 @@
 namespace kfast::daemon {
 namespace {
 
-/// How long librdkafka may take to end its threads.
-constexpr unsigned kShutdownSeconds = 10;
-
 std::uint64_t random_epoch() {
   std::uint64_t epoch = 0;
   static_cast<void>(::getrandom(&epoch, sizeof epoch, 0));
@@ -89,14 +86,17 @@ int Daemon::run() {
   shard_->start();
   server_->begin(std::move(kept_), [this] { announce_serving(); });
   loop_->run();
-  limit_shutdown(kShutdownSeconds, drained_);
+  limit_shutdown(static_cast<unsigned>(kShutdownTime.count()), drain_->whole());
   shard_->stop();
-  notify("STATUS=stopped");
-  spdlog::info("kfastd stopped");
+  notify("STATUS=stopped: " + drain_->outcome());
+  spdlog::info("kfastd stopped: {}", drain_->outcome());
   return 0;
 }
 
 void Daemon::announce_serving() {
+  if (drain_) {
+    return;  // SIGTERM came while kept segments were adopted
+  }
   stats_->set_phase(telemetry::Phase::running);
   spdlog::info("kfastd {} serves {} librdkafka={} profiles={}", KFAST_DAEMON_VERSION,
                config_.daemon.socket_dir, rd_kafka_version_str(), config_.profiles.size());
@@ -112,52 +112,12 @@ void Daemon::on_signal() {
     spdlog::warn("SIGHUP: reading the configuration again is not supported; restart kfastd");
     return;
   }
-  if (draining_) {
-    spdlog::warn("second signal: stops without waiting; undelivered records stay in their rings");
-    loop_->stop();
+  if (drain_) {
+    drain_->hurry();
     return;
   }
-  begin_drain();
-}
-
-void Daemon::begin_drain() {
-  draining_ = true;
-  const std::chrono::milliseconds deadline(config_.daemon.drain_timeout_ms);
-  spdlog::info("stopping: taking what was sent and flushing it, for at most {} ms",
-               deadline.count());
-  notify("STOPPING=1\nSTATUS=draining");
-  stats_->set_phase(telemetry::Phase::draining);
-  server_->begin_drain();
-  const bool kept = store_->known_to_keep();
-  shard_->drain(deadline, [this, kept](const shard::Undelivered& left) {
-    if (left.kept != 0) {
-      spdlog::warn("drain deadline passed: {} records without an outcome stay in their rings",
-                   left.kept);
-    }
-    if (!left.lost_channels.empty() && kept) {
-      spdlog::warn(
-          "drain deadline passed: at least {} records of workers that are gone are kept for the "
-          "next kfastd channels={}",
-          left.lost, left.lost_channels);
-    } else if (!left.lost_channels.empty()) {
-      spdlog::error(
-          "drain deadline passed: at least {} records of workers that are gone are lost{} "
-          "channels={}",
-          left.lost,
-          store_->active() ? ", unless $NOTIFY_SOCKET keeps descriptors (FileDescriptorStoreMax)"
-                           : "",
-          left.lost_channels);
-    }
-    const bool drained = left.kept == 0 && left.lost_channels.empty();
-    if (drained) {
-      spdlog::info("drained: every record has its outcome");
-    }
-    loop_->post([this, drained, lost = kept ? 0 : left.lost] {
-      drained_ = drained;
-      counters_.add(telemetry::DaemonCounter::lost_messages, lost);
-      loop_->stop();
-    });
-  });
+  drain_ = Drain::begin({*loop_, *server_, *store_, *shard_, *stats_, counters_},
+                        std::chrono::milliseconds(config_.daemon.drain_timeout_ms));
 }
 
 }  // namespace kfast::daemon

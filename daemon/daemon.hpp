@@ -8,6 +8,7 @@
 #include "command_line.hpp"
 #include "config/config.hpp"
 #include "config/result.hpp"
+#include "drain.hpp"
 #include "kafka/dev_broker.hpp"
 #include "kfast/ipc/fd.hpp"
 #include "policy/access_list.hpp"
@@ -38,7 +39,6 @@ class Daemon {
  private:
   explicit Daemon(config::Config config);
   void on_signal();
-  void begin_drain();
   void announce_serving();
 
   config::Config config_;
@@ -55,8 +55,7 @@ class Daemon {
   std::vector<session::KeptFd> kept_;
   std::unique_ptr<shard::Shard> shard_;
   std::unique_ptr<session::Server> server_;
-  bool draining_ = false;
-  bool drained_ = false;  // every record has its outcome
+  std::unique_ptr<Drain> drain_;  // from the first SIGTERM on
 };
 
 }  // namespace kfast::daemon

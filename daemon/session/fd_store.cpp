@@ -100,7 +100,8 @@ std::vector<KeptFd> take_kept_fds() {
 FdStore::FdStore(EventLoop& loop)
     : loop_(loop),
       socket_(notify_socket()),
-      known_to_keep_(socket_.valid() && number_in(std::getenv("FDSTORE")) > 0) {}
+      known_to_keep_(socket_.valid() && number_in(std::getenv("FDSTORE")) > 0),
+      ends_with_kfastd_(socket_.valid() && std::getenv("KFAST_KEEPER") != nullptr) {}
 
 FdStore::~FdStore() {
   for (const auto& [fd, unused] : barriers_) {

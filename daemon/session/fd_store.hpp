@@ -42,6 +42,8 @@ class FdStore {
   /// Whether it is known to keep descriptors: it has said so by $FDSTORE (systemd does since its
   /// version 254), or has given some back.
   [[nodiscard]] bool known_to_keep() const { return known_to_keep_; }
+  /// Whether it is gone when this kfastd has stopped, as a keeper (it says so by $KFAST_KEEPER).
+  [[nodiscard]] bool ends_with_kfastd() const { return ends_with_kfastd_; }
 
   /// Whether it is active and there is room for the names of another channel.
   [[nodiscard]] bool has_room() const;
@@ -70,6 +72,7 @@ class FdStore {
   EventLoop& loop_;
   ipc::Fd socket_;
   bool known_to_keep_ = false;
+  bool ends_with_kfastd_ = false;
   std::deque<Message> waiting_;  // the other side's queue is full
   std::set<std::string> names_;
   std::size_t names_bytes_ = 0;

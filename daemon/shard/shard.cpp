@@ -152,17 +152,25 @@ void Shard::retire_channel(std::uint32_t number, Retirement why) {
   post([this, number, why] { retire(number, why); });
 }
 
-void Shard::drain(std::chrono::milliseconds deadline, std::function<void(Undelivered)> done) {
-  const auto until = std::chrono::steady_clock::now() + deadline;
-  post([this, until, done = std::move(done)]() mutable {
+void Shard::drain(std::chrono::milliseconds deadline, DrainListener listener) {
+  const auto now = std::chrono::steady_clock::now();
+  post([this, now, deadline, listener = std::move(listener)]() mutable {
     for (std::size_t index = 0; index < slots_.size(); ++index) {
       if (slots_[index].channel) {
         slots_[index].channel->stop_at_tail();
         activate(static_cast<std::uint16_t>(index));
       }
     }
-    drain_ = Drain{until, std::move(done)};
+    drain_ = Drain{now + deadline, now, std::move(listener)};
     KFAST_KILL_POINT("daemon.drain.begun");
+  });
+}
+
+void Shard::end_drain() {
+  post([this] {
+    if (drain_) {
+      drain_->deadline = std::chrono::steady_clock::now();
+    }
   });
 }
 

@@ -53,11 +53,27 @@ struct NewChannel {
   std::shared_ptr<ClientLink> link;
 };
 
-/// Records without an outcome when a drain ended.
+/// What a drain still waits for.
+struct Waiting {
+  std::uint64_t records = 0;  // taken, no outcome yet
+  std::uint64_t bytes = 0;    // of rings, to be taken
+};
+
+/// Records without an outcome when a drain ended, and the channels that they are in.
 struct Undelivered {
-  std::uint64_t kept = 0;     // in the rings of workers that live
-  std::uint64_t lost = 0;     // of workers that are gone
-  std::string lost_channels;  // their numbers, for the log
+  struct Part {
+    std::uint64_t records = 0;
+    std::uint64_t channels = 0;
+  };
+  Part of_the_living;         // of workers that live: they stay in their rings
+  Part of_the_dead;           // of workers that are gone
+  std::string dead_channels;  // their numbers, for the log
+};
+
+/// Who hears of a drain; called on the shard's thread.
+struct DrainListener {
+  std::function<void(Waiting)> progress;  // about once a second
+  std::function<void(Undelivered)> done;  // once
 };
 
 /// What a profile means for the channels that use it.
@@ -96,10 +112,11 @@ class Shard : private kafka::EventHandler {
   /// Takes what was committed, reports to nobody, then frees the channel.
   void retire_channel(std::uint32_t number, Retirement why);
 
-  /// Stops taking new records; what was committed until now is taken and flushed. `done` is called
-  /// on the shard's thread when nothing is in flight or `deadline` has passed; the rest stays in
-  /// its ring.
-  void drain(std::chrono::milliseconds deadline, std::function<void(Undelivered)> done);
+  /// Stops taking new records; what was committed until now is taken and flushed. It is done when
+  /// nothing is in flight or `deadline` has passed; the rest stays in its ring.
+  void drain(std::chrono::milliseconds deadline, DrainListener listener);
+  /// The drain is over at once.
+  void end_drain();
 
   /// Ends the thread. Records without an outcome stay in their rings.
   void stop();
@@ -174,6 +191,7 @@ class Shard : private kafka::EventHandler {
   void rest(Rest choice);
   void wait(std::int64_t timeout_ns);
   void check_drain();
+  [[nodiscard]] Undelivered undelivered() const;
   [[nodiscard]] bool anything_published() const;
   [[nodiscard]] std::int64_t next_deadline_ns();
 
@@ -203,7 +221,8 @@ class Shard : private kafka::EventHandler {
 
   struct Drain {
     std::chrono::steady_clock::time_point deadline;
-    std::function<void(Undelivered)> done;
+    std::chrono::steady_clock::time_point next_progress;
+    DrainListener listener;
   };
   std::optional<Drain> drain_;
 

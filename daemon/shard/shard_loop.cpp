@@ -33,6 +33,9 @@ constexpr std::uint32_t kEmptyRoundsToPark = 16;
 /// How long a channel waits whose record librdkafka would not take.
 constexpr std::uint64_t kLaterNs = 10'000'000;
 
+/// How often a drain tells how far it is.
+constexpr std::chrono::seconds kProgressEvery{1};
+
 /// How long a doorbell is not listened to that rings for nothing.
 constexpr std::uint64_t kMutedNs = 10'000'000;
 
@@ -389,29 +392,48 @@ void Shard::check_drain() {
   if (!drain_) {
     return;
   }
-  Undelivered left;
-  bool taking = false;
+  Waiting waiting;
+  bool drained = true;
   for (const Slot& slot : slots_) {
-    if (!slot.channel) {
-      continue;
-    }
-    taking = taking || !slot.channel->finished_taking();
-    (slot.retired ? left.lost : left.kept) += slot.channel->in_flight();
-    if (slot.retired && !slot.channel->drained()) {
-      left.lost_channels += " " + std::to_string(slot.channel->number());
+    if (slot.channel) {
+      waiting.records += slot.channel->in_flight();
+      waiting.bytes += slot.channel->bytes_to_take();
+      drained = drained && slot.channel->drained();
     }
   }
-  if ((left.kept + left.lost == 0 && !taking) ||
-      std::chrono::steady_clock::now() >= drain_->deadline) {
+  stats_.set(ShardCounter::drain_waiting_messages, waiting.records);
+  stats_.set(ShardCounter::drain_waiting_bytes, waiting.bytes);
+  const auto now = std::chrono::steady_clock::now();
+  if (drained || now >= drain_->deadline) {
     KFAST_KILL_POINT("daemon.drain.flushed");
-    auto done = std::move(drain_->done);
+    auto done = std::move(drain_->listener.done);
     drain_.reset();
-    done(std::move(left));
+    done(undelivered());
     return;
+  }
+  if (now >= drain_->next_progress) {
+    drain_->next_progress = now + kProgressEvery;
+    drain_->listener.progress(waiting);
   }
   for (auto& [name, profile] : profiles_) {
     profile.instance->hurry();
   }
+}
+
+Undelivered Shard::undelivered() const {
+  Undelivered left;
+  for (const Slot& slot : slots_) {
+    if (!slot.channel || slot.channel->drained()) {
+      continue;
+    }
+    Undelivered::Part& part = slot.retired ? left.of_the_dead : left.of_the_living;
+    part.records += slot.channel->count_without_outcome();
+    ++part.channels;
+    if (slot.retired) {
+      left.dead_channels += " " + std::to_string(slot.channel->number());
+    }
+  }
+  return left;
 }
 
 }  // namespace kfast::daemon::shard

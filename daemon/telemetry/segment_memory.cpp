@@ -1,6 +1,7 @@
 #include "telemetry/segment_memory.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -37,6 +38,12 @@ std::int64_t realtime_ms() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+/// 0 where /proc is not there.
+std::uint32_t pid_namespace() {
+  struct stat status {};
+  return ::stat("/proc/self/ns/pid", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
 }
 
 }  // namespace
@@ -100,6 +107,7 @@ void SegmentMemory::describe(std::string_view version, std::uint32_t shards) {
   head.scope_count = kScopeCount;
   head.descriptor_count = geometry_.descriptor_count;
   head.pid = ::getpid();
+  head.pid_namespace = pid_namespace();
   copy_text(head.version, version);
 
   auto* descriptor = reinterpret_cast<Descriptor*>(base() + geometry_.descriptors_offset);

@@ -252,6 +252,13 @@ void StatsSegment::set_phase(Phase phase) noexcept {
   memory_->header().phase.store(static_cast<std::uint64_t>(phase), std::memory_order_relaxed);
 }
 
+void StatsSegment::begin_drain(std::chrono::milliseconds at_most) noexcept {
+  memory_->header().drain_deadline_ms.store(
+      boottime_ms() + static_cast<std::uint64_t>(at_most.count()), std::memory_order_relaxed);
+  memory_->header().phase.store(static_cast<std::uint64_t>(Phase::draining),
+                                std::memory_order_release);  // with its deadline
+}
+
 void StatsSegment::beat(std::uint32_t shard, Activity activity,
                         std::uint64_t boottime_now_ms) noexcept {
   if (shard >= ipc::stats::kMaxShards) {

@@ -166,6 +166,8 @@ class StatsSegment {
                                            std::string_view principal, std::string_view profile);
 
   void set_phase(Phase phase) noexcept;
+  /// Phase::draining, until then at the latest.
+  void begin_drain(std::chrono::milliseconds at_most) noexcept;
   void beat(std::uint32_t shard, Activity activity) noexcept {
     beat(shard, activity, boottime_ms());
   }

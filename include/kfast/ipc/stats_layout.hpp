@@ -71,13 +71,16 @@ struct Header {
   std::uint32_t scope_count;  ///< 1 to kMaxScopes
   std::uint32_t descriptor_count;
   std::int32_t pid;  ///< as kfastd sees itself; the flock on the file says whether it lives
-  std::uint32_t reserved;
-  char version[56];           ///< kfastd's, NUL-terminated
-  alignas(kLine) Word phase;  ///< Phase
+  std::uint32_t pid_namespace;  ///< in which `pid` counts, as the inode of /proc/self/ns/pid; or 0
+  char version[56];             ///< kfastd's, NUL-terminated
+  alignas(kLine) Word phase;    ///< Phase
+  Word drain_deadline_ms;       ///< CLOCK_BOOTTIME; 0: no drain has begun
   Heartbeat heartbeats[kMaxShards];
 };
 static_assert(sizeof(Header) == (2 + kMaxShards) * kLine);
 static_assert(offsetof(Header, phase) == kLine);
+// Both are 0 in a segment of a kfastd that did not know them yet: the layout is the same one.
+static_assert(offsetof(Header, pid_namespace) == 68 && offsetof(Header, drain_deadline_ms) == 136);
 
 /// One text of a scope's blocks: `capacity` bytes at `offset` in the block, NUL-padded, read and
 /// written by words.
