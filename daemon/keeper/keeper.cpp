@@ -210,6 +210,7 @@ void Keeper::become_child(const std::string& names) {
   }
   ::setenv("NOTIFY_SOCKET", socket_.path().c_str(), 1);
   ::setenv("FDSTORE", "65536", 1);
+  ::setenv("KFAST_KEEPER", "1", 1);
   if (count != 0) {
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
     ::setenv("LISTEN_FDS", std::to_string(count).c_str(), 1);
@@ -256,6 +257,8 @@ void Keeper::on_message() {
   }
   const std::string_view message(text.data(), static_cast<std::size_t>(size));
   was_ready_ = was_ready_ || message.find("READY=1") != std::string_view::npos;
+  // Somebody has told it to stop, and not us: that is meant for both.
+  stopping_ = stopping_ || message.find("STOPPING=1") != std::string_view::npos;
   notify_upwards(kept_.take(message, std::move(fds)));
 }
 
@@ -290,6 +293,12 @@ void Keeper::on_child_ended(int status) {
   if (stopping_ || (by_itself && (code == 0 || !was_ready_))) {
     // An error before it was ever ready is one of the configuration, and nothing is kept yet.
     exit_code_ = code;
+    if (const std::size_t orphans = kept_.channels_without_worker(); orphans != 0) {
+      std::fprintf(stderr,
+                   "kfastd --keeper: ends; it held %zu channels whose workers are gone: what had "
+                   "no outcome in them is lost\n",
+                   orphans);
+    }
     return;
   }
   const bool lived = Clock::now() - started_ >= kLived;

@@ -1,5 +1,7 @@
 #include "keeper/kept_set.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <utility>
@@ -71,6 +73,14 @@ void KeptSet::keep(const std::string& name, std::vector<ipc::Fd> fds) {
     names_bytes_ += name.size() + 1;
     entries_.push_back({name, std::move(fd)});
   }
+}
+
+std::size_t KeptSet::channels_without_worker() const {
+  return static_cast<std::size_t>(
+      std::count_if(entries_.begin(), entries_.end(), [](const Entry& each) {
+        pollfd look{each.fd.get(), POLLIN, 0};
+        return each.name.ends_with(".pid") && ::poll(&look, 1, 0) == 1;
+      }));
 }
 
 std::string KeptSet::names() const {

@@ -24,6 +24,9 @@ class KeptSet {
   [[nodiscard]] std::string take(std::string_view message, std::vector<ipc::Fd> fds);
 
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
+  /// How many of the pidfds among them (kfastd calls a channel's `kf7.pid`) are of processes that
+  /// have ended.
+  [[nodiscard]] std::size_t channels_without_worker() const;
   /// The names as $LISTEN_FDNAMES has them.
   [[nodiscard]] std::string names() const;
 

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -84,6 +87,27 @@ TEST(KeptSet, NoMoreIsKeptThanTheNamesOfWhichFitIntoTheEnvironment) {
   EXPECT_LT(set.names().size(), std::size_t{128} * 1024);
   static_cast<void>(set.take("FDSTOREREMOVE=1\nFDNAME=" + name, {}));
   EXPECT_TRUE(set.entries().empty()) << "all of that name";
+}
+
+TEST(KeptSet, ChannelsWhoseWorkerHasEndedAreCounted) {
+  KeptSet set;
+  const auto keep = [&set](const std::string& name, int fd) {
+    std::vector<ipc::Fd> fds;
+    fds.emplace_back(fd);
+    static_cast<void>(set.take("FDSTORE=1\nFDNAME=" + name, std::move(fds)));
+  };
+  const auto pidfd_of = [](pid_t pid) {
+    return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U));
+  };
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::_exit(0);
+  }
+  keep("kf1.c2d", ::memfd_create("c2d", MFD_CLOEXEC));
+  keep("kf1.pid", pidfd_of(child));
+  keep("kf2.pid", pidfd_of(::getpid()));
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(set.channels_without_worker(), 1U);
 }
 
 }  // namespace
