@@ -138,8 +138,14 @@ Parsed parse_snapshot(std::span<const std::byte> segment, bool alive,
   snapshot.layout_version = header.layout_version;
   snapshot.version = text_of(header.version);
   snapshot.pid = header.pid;
+  snapshot.pid_namespace = header.pid_namespace;
   snapshot.alive = alive;
-  snapshot.phase = static_cast<Phase>(header.phase.load(std::memory_order_relaxed));
+  // Acquire: draining comes with its deadline.
+  snapshot.phase = static_cast<Phase>(header.phase.load(std::memory_order_acquire));
+  const std::uint64_t deadline = header.drain_deadline_ms.load(std::memory_order_relaxed);
+  if (deadline != 0 && snapshot.phase >= Phase::draining) {
+    snapshot.drain_left_ms = deadline > boottime_now_ms ? deadline - boottime_now_ms : 0;
+  }
   snapshot.start_realtime_ms = header.start_realtime_ms;
   const auto age_of = [&](std::uint64_t then) {
     return boottime_now_ms > then ? boottime_now_ms - then : 0;

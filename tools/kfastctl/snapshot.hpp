@@ -40,10 +40,13 @@ struct Snapshot {
   std::uint32_t layout_version = 0;
   std::string version;
   std::int32_t pid = 0;
+  std::uint32_t pid_namespace = 0;  ///< an inode; 0: not known
   bool alive = false;
   ipc::stats::Phase phase = ipc::stats::Phase::starting;
   std::int64_t start_realtime_ms = 0;
   std::uint64_t up_ms = 0;
+  /// Once a drain has begun: until it is over at the latest.
+  std::optional<std::uint64_t> drain_left_ms;
   std::vector<Beat> beats;      ///< a shard each, those that never beat included
   std::vector<Metric> metrics;  ///< by scope, then labels, then as declared; zeros included
   std::vector<Note> notes;      ///< those that are not empty

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "kfastctl/drain_state.hpp"
 #include "kfastctl/stat_output.hpp"
 
 namespace kfast::ctl {
@@ -23,6 +24,15 @@ std::string json_of(const Snapshot& snapshot, const Selection& selection) {
                {"shards", json::array()},
                {"metrics", json::array()},
                {"notes", json::array()}};
+  if (snapshot.drain_left_ms) {
+    const DrainState drain = drain_state(snapshot);
+    root["drain"] = {{"left_ms", drain.left_ms},
+                     {"waiting_messages", drain.waiting_records},
+                     {"waiting_bytes", drain.waiting_bytes}};
+    if (drain.whole) {
+      root["drain"]["result"] = *drain.whole ? "drained" : "left";
+    }
+  }
   for (const Beat& beat : snapshot.beats) {
     json shard = {{"shard", beat.shard}, {"activity", to_string(beat.activity)}};
     if (beat.activity != ipc::stats::Activity::absent) {

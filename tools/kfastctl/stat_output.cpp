@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <iterator>
 
+#include "kfastctl/drain_state.hpp"
+
 namespace kfast::ctl {
 namespace {
 
@@ -109,7 +111,12 @@ std::string header_line(const Snapshot& snapshot) {
   std::string line =
       "kfastd " + printable(snapshot.version) + " pid " + std::to_string(snapshot.pid) + " ";
   if (snapshot.alive) {
-    line += std::string(to_string(snapshot.phase)) + ", up " + duration_text(snapshot.up_ms);
+    line += std::string(to_string(snapshot.phase));
+    if (snapshot.drain_left_ms) {
+      const DrainState drain = drain_state(snapshot);
+      line += " (" + waiting_text(drain) + ", " + duration_text(drain.left_ms) + " left)";
+    }
+    line += ", up " + duration_text(snapshot.up_ms);
   } else if (snapshot.phase == Phase::stopped) {
     line += "has stopped; these are its last counts";
   } else {

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <chrono>
 #include <cstring>
 
 #include "kfast/ipc/fd.hpp"
@@ -82,8 +83,9 @@ TEST_F(HealthTest, StartingAndDrainingAreWarnings) {
   const ipc::Fd socket = listen();
   const auto stats = make_segment();
   EXPECT_EQ(check().level, HealthLevel::warning);
-  stats->set_phase(Phase::draining);
+  stats->begin_drain(std::chrono::hours(1));
   EXPECT_EQ(check().level, HealthLevel::warning);
+  EXPECT_TRUE(says(check(), "draining (0 records wait, "));
 }
 
 TEST_F(HealthTest, AProfileWithoutAnyBrokerIsAWarning) {
