@@ -14,6 +14,9 @@ struct Run {
   int operator()(const kfast::ctl::HealthOptions& options) const {
     return kfast::ctl::run_health(socket_dir, options);
   }
+  int operator()(const kfast::ctl::DrainOptions& options) const {
+    return kfast::ctl::run_drain(socket_dir, options);
+  }
   int operator()(const kfast::ctl::ProduceOptions& options) const {
     return kfast::ctl::run_produce(socket_dir, options);
   }

@@ -45,6 +45,23 @@ CLI::App* add_health(CLI::App& app, HealthOptions& health) {
   return sub;
 }
 
+CLI::App* add_drain(CLI::App& app, DrainOptions& drain) {
+  CLI::App* sub = app.add_subcommand("drain", "Stop kfastd by hand: flush, then end");
+  sub->footer(
+      "Sends SIGTERM, as whoever stops kfastd does, and follows it to its end. kfastd refuses new\n"
+      "sessions and flushes what was sent for drain_timeout_ms at most; workers go on sending "
+      "into\n"
+      "their rings. Needs root, or to be kfastd's user.\n"
+      "Exit code: 0 every record has its outcome, 1 records were left, 2 the command line is "
+      "wrong,\n"
+      "3 not followed to its end (no kfastd, no permission, --timeout).");
+  sub->add_flag("--now", drain.now, "end the wait at once; records without an outcome are left");
+  sub->add_option("--timeout", drain.timeout_seconds,
+                  "seconds to follow it; kfastd goes on draining [until it has ended]")
+      ->check(CLI::NonNegativeNumber);
+  return sub;
+}
+
 CLI::App* add_produce(CLI::App& app, ProduceOptions& produce, std::string& delimiter) {
   CLI::App* sub = app.add_subcommand("produce", "Send records, one per line of stdin");
   sub->footer(
@@ -99,6 +116,7 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   line.socket_dir = ipc::kDefaultSocketDir;
   StatOptions stat;
   HealthOptions health;
+  DrainOptions drain;
   ProduceOptions produce;
   std::string output = "text";
   std::string delimiter = "\\n";
@@ -112,6 +130,7 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   app.fallthrough();
   CLI::App* stat_command = add_stat(app, stat, output);
   CLI::App* health_command = add_health(app, health);
+  CLI::App* drain_command = add_drain(app, drain);
   CLI::App* produce_command = add_produce(app, produce, delimiter);
 
   // A wrong command line is 2, as everywhere; for health, whose 2 means critical, it is 3.
@@ -129,6 +148,8 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
     line.command = stat;
   } else if (health_command->parsed()) {
     line.command = health;
+  } else if (drain_command->parsed()) {
+    line.command = drain;
   } else if (produce_command->parsed()) {
     if (const std::string wrong = check_produce(produce, delimiter); !wrong.empty()) {
       std::cerr << "kfastctl: " << wrong << '\n';

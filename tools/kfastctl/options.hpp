@@ -26,6 +26,12 @@ struct HealthOptions {
   std::uint32_t stale_seconds = 10;  ///< a working shard's heartbeat older than this is critical
 };
 
+/// `kfastctl drain`
+struct DrainOptions {
+  bool now = false;                       ///< ends kfastd's wait at once
+  std::optional<double> timeout_seconds;  ///< how long to follow; for ever without it
+};
+
 /// `kfastctl produce`
 struct ProduceOptions {
   std::string topic;
@@ -43,7 +49,7 @@ struct ProduceOptions {
 
 struct CommandLine {
   std::string socket_dir;
-  std::variant<StatOptions, HealthOptions, ProduceOptions> command;
+  std::variant<StatOptions, HealthOptions, DrainOptions, ProduceOptions> command;
 };
 
 /// Nothing when there is nothing to run: the message (help, version or what is wrong) is printed

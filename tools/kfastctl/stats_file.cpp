@@ -41,8 +41,8 @@ std::string cure_for(int error, const std::string& socket_dir) {
 
 }  // namespace
 
-StatsFile::StatsFile(ipc::Fd fd, bip::mapped_region region)
-    : fd_(std::move(fd)), region_(std::move(region)) {}
+StatsFile::StatsFile(ipc::Fd fd, uid_t owner, bip::mapped_region region)
+    : fd_(std::move(fd)), owner_(owner), region_(std::move(region)) {}
 
 StatsFile::Opened StatsFile::open(const std::string& socket_dir) {
   const std::string path = socket_dir + "/" + ipc::kStatsFileName;
@@ -63,9 +63,10 @@ StatsFile::Opened StatsFile::open(const std::string& socket_dir) {
   try {
     bip::mapped_region region(Mappable(fd.get()), bip::read_only, 0,
                               static_cast<std::size_t>(status.st_size));
-    return {std::unique_ptr<StatsFile>(new StatsFile(std::move(fd), std::move(region))),
-            Failure::none,
-            {}};
+    return {
+        std::unique_ptr<StatsFile>(new StatsFile(std::move(fd), status.st_uid, std::move(region))),
+        Failure::none,
+        {}};
   } catch (const bip::interprocess_exception& problem) {
     return {nullptr, Failure::other,
             "cannot map " + path + ": " + std::strerror(problem.get_native_error())};

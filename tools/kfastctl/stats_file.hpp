@@ -1,6 +1,8 @@
 // The stats segment as a file: opened, mapped read-only, and asked whether its writer lives.
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <memory>
@@ -29,10 +31,13 @@ class StatsFile {
   /// Whether the kfastd that made the segment still runs: it holds a lock on the file until the
   /// kernel takes it away. This also holds across containers, where a pid means nothing.
   [[nodiscard]] bool writer_is_alive() const noexcept;
+  /// Whose file it is.
+  [[nodiscard]] uid_t owner() const noexcept { return owner_; }
 
  private:
-  StatsFile(ipc::Fd fd, boost::interprocess::mapped_region region);
+  StatsFile(ipc::Fd fd, uid_t owner, boost::interprocess::mapped_region region);
   ipc::Fd fd_;
+  uid_t owner_;
   boost::interprocess::mapped_region region_;
 };
 
