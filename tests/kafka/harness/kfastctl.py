@@ -5,7 +5,8 @@ import os
 import subprocess
 from typing import Optional
 
-from . import paths
+from . import other_user, paths, readable_copy
+from .process import Process
 
 
 def run(socket_dir, *arguments, stdin: bytes = b"", timeout: float = 60, env: Optional[dict] = None):
@@ -19,6 +20,54 @@ def run(socket_dir, *arguments, stdin: bytes = b"", timeout: float = 60, env: Op
         env={**os.environ, **(env or {})},
         check=False,
     )
+
+
+def run_as(uid: int, socket_dir, *arguments, timeout: float = 60):
+    """The same as another user."""
+    program, environment = readable_copy.kfastctl()
+    argv = [program, "--socket-dir", socket_dir, *arguments]
+    return subprocess.run(
+        other_user.command(uid, [str(part) for part in argv], environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=timeout,
+        check=False,
+    )
+
+
+class Running:
+    """kfastctl in the background, its output line by line; killed at the end of a `with` block.
+
+    `stdout` is where it prints: read by `wait_line`, or a descriptor such as a terminal's.
+    """
+
+    def __init__(self, socket_dir, *arguments, stdout=subprocess.PIPE):
+        self._process = Process(
+            [paths.built("tools/kfastctl/kfastctl"), "--socket-dir", socket_dir, *arguments],
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+        )
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.kill()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def wait_line(self, part: str) -> str:
+        """Reads on to a line that contains `part`; raises when it ends without."""
+        seen = []
+        for line in iter(self._process.stdout.readline, b""):
+            seen.append(line.decode())
+            if part in seen[-1]:
+                return seen[-1]
+        raise AssertionError(f"no line of kfastctl contains {part!r}: {seen}")
+
+    def wait(self, timeout: float = 60) -> int:
+        return self._process.wait(timeout)
 
 
 class Stats:

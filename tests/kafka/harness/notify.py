@@ -105,12 +105,18 @@ class NotifySocket:
             self.state.clear()
 
     def wait(self, field: str, value: str, timeout: float, still_running) -> bool:
-        """Waits until the service has sent `field=value`; False when it ends or the time is over
-        first.
+        """Waits until the service has sent `field=value`, or a value that starts so where `value`
+        ends in "…"; False when it ends or the time is over first.
         """
         deadline = time.monotonic() + timeout
+        start = value.removesuffix("…")
+
+        def sent() -> bool:
+            now = self.state.get(field, "")
+            return now == value or (start != value and now.startswith(start))
+
         with self._changed:
-            while self.state.get(field) != value:
+            while not sent():
                 remaining = deadline - time.monotonic()
                 if remaining <= 0 or not still_running():
                     return False

@@ -40,6 +40,15 @@ def python() -> str:
     )
 
 
+def kfastctl() -> tuple:
+    """kfastctl for another user: the program, and the environment that it needs."""
+    program = _copy() / "build" / "kfastctl"
+    if not program.exists():
+        shutil.copyfile(paths.built("tools/kfastctl/kfastctl"), program)
+        program.chmod(0o755)
+    return program, {"LD_LIBRARY_PATH": str(_copy() / "build" / "client")}
+
+
 def environment() -> dict:
     """The environment in which another user's Python finds `harness`, and that finds libkfast. The
     copy behind it is made once and removed when the tests end.
