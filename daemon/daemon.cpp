@@ -86,16 +86,19 @@ int Daemon::run() {
   shard_->start();
   server_->begin(std::move(kept_), [this] { announce_serving(); });
   loop_->run();
-  limit_shutdown(static_cast<unsigned>(kShutdownTime.count()), drain_->whole());
+  limit_shutdown(static_cast<unsigned>(kShutdownTime.count()), drain_ && drain_->whole());
   shard_->stop();
-  notify("STATUS=stopped: " + drain_->outcome());
-  spdlog::info("kfastd stopped: {}", drain_->outcome());
+  const std::string outcome = drain_ ? drain_->outcome() : "kept segments were not adopted";
+  notify("STATUS=stopped: " + outcome);
+  spdlog::info("kfastd stopped: {}", outcome);
   return 0;
 }
 
 void Daemon::announce_serving() {
-  if (drain_) {
-    return;  // SIGTERM came while kept segments were adopted
+  serving_ = true;
+  if (stop_asked_) {
+    begin_drain();
+    return;
   }
   stats_->set_phase(telemetry::Phase::running);
   spdlog::info("kfastd {} serves {} librdkafka={} profiles={}", KFAST_DAEMON_VERSION,
@@ -114,8 +117,19 @@ void Daemon::on_signal() {
   }
   if (drain_) {
     drain_->hurry();
-    return;
+  } else if (serving_) {
+    begin_drain();
+  } else if (!stop_asked_) {
+    // Before, a drain would find nothing to wait for.
+    spdlog::info("stopping as soon as kept segments are adopted");
+    stop_asked_ = true;
+  } else {
+    spdlog::warn("second signal: stops without adopting; kept segments stay where they are kept");
+    loop_->stop();
   }
+}
+
+void Daemon::begin_drain() {
   drain_ = Drain::begin({*loop_, *server_, *store_, *shard_, *stats_, counters_},
                         std::chrono::milliseconds(config_.daemon.drain_timeout_ms));
 }

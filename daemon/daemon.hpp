@@ -39,6 +39,7 @@ class Daemon {
  private:
   explicit Daemon(config::Config config);
   void on_signal();
+  void begin_drain();
   void announce_serving();
 
   config::Config config_;
@@ -55,6 +56,8 @@ class Daemon {
   std::vector<session::KeptFd> kept_;
   std::unique_ptr<shard::Shard> shard_;
   std::unique_ptr<session::Server> server_;
+  bool serving_ = false;          // kept segments are adopted
+  bool stop_asked_ = false;       // before that
   std::unique_ptr<Drain> drain_;  // from the first SIGTERM on
 };
 

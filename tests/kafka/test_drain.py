@@ -266,6 +266,48 @@ def test_records_of_dead_workers_that_are_kept_are_delivered_by_the_next_kfastd(
     assert distinct(values_of(kafka, topic)) == [b"warm", *(b"%d" % n for n in range(10))]
 
 
+def test_a_stop_while_kept_segments_are_adopted_delivers_them_first(kafka, paused):
+    topic = kafka.topic("adopting")
+    config = config_for(kafka.bootstrap, drain_timeout_ms=NOBODY_WAITS_SO_LONG)
+    with Kfastd(config, fd_store=True) as kfastd:
+        leave_a_dead_workers_records(kafka, kfastd, topic, paused)
+        kfastd.kill()
+        kafka.resume(1)
+        kfastd.notify.hold_barriers()
+        kfastd.start(wait_ready=False)
+        kfastd.notify.wait_barrier()
+        with kfastctl.Running(kfastd.socket_dir, "drain") as follower:
+            follower.wait_line("told to stop; it has not begun to drain")
+            kfastd.wait_log("stopping as soon as kept segments are adopted")
+            kfastd.notify.release_barriers()
+            follower.wait_line("drained: every record accepted before it has its outcome")
+            assert follower.wait() == 0
+        assert kfastd.wait() == 0
+        assert "READY" not in kfastd.notify.state
+    assert distinct(values_of(kafka, topic)) == [b"warm", *(b"%d" % n for n in range(10))]
+
+
+def test_a_second_signal_while_segments_are_adopted_ends_kfastd(kafka, paused):
+    topic = kafka.topic("adopting-hurry")
+    config = config_for(kafka.bootstrap, drain_timeout_ms=NOBODY_WAITS_SO_LONG)
+    with Kfastd(config, fd_store=True) as kfastd:
+        leave_a_dead_workers_records(kafka, kfastd, topic, paused)
+        kfastd.kill()
+        kafka.resume(1)
+        kfastd.notify.hold_barriers()
+        kfastd.start(wait_ready=False)
+        kfastd.notify.wait_barrier()
+        kfastd.terminate()
+        kfastd.wait_log("stopping as soon as kept segments are adopted")
+        kfastd.terminate()
+        assert kfastd.wait() == 0
+        kfastd.wait_log("kfastd stopped: kept segments were not adopted")
+        kfastd.notify.release_barriers()
+        kfastd.start()
+        kfastd.wait_log("channel closed channel=1")
+    assert distinct(values_of(kafka, topic)) == [b"warm", *(b"%d" % n for n in range(10))]
+
+
 def test_a_keeper_ends_with_the_kfastd_that_was_drained_by_hand(kafka):
     with Kfastd(config_for(kafka.bootstrap), arguments=("--keeper",)) as keeper:
         topic = kafka.topic("keeper-drain")
