@@ -423,11 +423,12 @@ void Shard::check_drain() {
 Undelivered Shard::undelivered() const {
   Undelivered left;
   for (const Slot& slot : slots_) {
-    if (!slot.channel || slot.channel->drained()) {
+    const std::uint64_t records = slot.channel ? slot.channel->count_without_outcome() : 0;
+    if (records == 0) {
       continue;
     }
     Undelivered::Part& part = slot.retired ? left.of_the_dead : left.of_the_living;
-    part.records += slot.channel->count_without_outcome();
+    part.records += records;
     ++part.channels;
     if (slot.retired) {
       left.dead_channels += " " + std::to_string(slot.channel->number());

@@ -78,8 +78,8 @@ std::string verdict_text(const DrainState& state) {
   }
   std::string text;
   if (state.ring.channels != 0) {
-    text += records_of_channels(state.ring) +
-            " stay in their rings: they are delivered when their workers meet the next kfastd\n";
+    text += records_of_channels(state.ring) + (state.ring.records == 1 ? " stays" : " stay") +
+            " in their rings: they are delivered when their workers meet the next kfastd\n";
   }
   if (state.kept.channels != 0) {
     text += records_of_channels(state.kept) +
