@@ -1,5 +1,7 @@
 #include "session.hpp"
 
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -363,6 +365,8 @@ void Session::say_close(std::uint32_t channel) noexcept {
 void Session::drop() noexcept {
   if (socket_.valid()) {
     readiness_.unwatch(socket_.get());
+    // A forked child may hold a copy, and kfastd would hear nothing of a mere close.
+    ::shutdown(socket_.get(), SHUT_RDWR);
     socket_.reset();
   }
   state_ = State::away;

@@ -49,7 +49,8 @@ class Session {
   /// Says that the channel is no longer needed; kfastd drains it. Never waits.
   void say_close(std::uint32_t channel) noexcept;
 
-  /// Drops the socket. After it the session is away, and due at once.
+  /// Ends the connection, also for copies of the socket in forked children. After it the session is
+  /// away, and due at once.
   void drop() noexcept;
   /// Drops the socket and puts the next attempt off: 10 ms, doubling to 1 s, with jitter.
   void back_off() noexcept;

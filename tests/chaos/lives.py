@@ -1,7 +1,6 @@
 """kfastd's lives: it is killed and started again, and what each life counted is kept."""
 
 import signal
-import time
 from collections import Counter
 
 from harness import kfastctl
@@ -87,15 +86,10 @@ class Lives:
 
     def wait_channels(self, count: int, timeout: float = 120) -> None:
         """Waits until no more than `count` channels are left, those included that drain."""
-        self._wait(lambda stats: stats.value("kfast_channels") <= count, "channels", timeout)
+        name = "kfast_channels"
+        kfastctl.wait_stat(self.socket_dir, lambda s: s.value(name) <= count, name, timeout)
 
     def wait_resumed(self, count: int, timeout: float = 120) -> None:
         """Waits until this life has taken `count` channels back."""
         name = "kfast_channels_resumed_total"
-        self._wait(lambda stats: stats.value(name) >= count, name, timeout)
-
-    def _wait(self, reached, what: str, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        while not reached(kfastctl.stat(self.socket_dir)):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}: not as expected within {timeout} s")
+        kfastctl.wait_stat(self.socket_dir, lambda s: s.value(name) >= count, name, timeout)

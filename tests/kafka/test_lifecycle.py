@@ -1,12 +1,6 @@
 """kfastd, workers and brokers come and go: nothing that was accepted is lost."""
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +10,12 @@ from harness.kafka_cluster import KafkaCluster
 from harness.kfast import (
     DELIVERED,
     FAILED,
-    FORKED,
     QUEUE_FULL,
     TIMED_OUT,
     KfastError,
     Producer,
     numbered_values,
 )
-from harness.process import Process
 from harness.raw_session import WAKE, Bell, RawSession, record_frame
 from harness.witness import crc_sum
 from harness.worker import Worker
@@ -236,7 +228,7 @@ def test_new_sessions_are_refused_with_words_while_kfastd_stops(kafka, paused):
             assert kfastd.wait() == 0
 
 
-# Workers die, stop and fork
+# Workers die and stop
 
 
 def test_a_killed_workers_records_are_delivered(kafka, kfastd):
@@ -297,83 +289,6 @@ def test_a_stopped_worker_keeps_its_session(kafka, kfastd):
         assert [report.position for report in reports] == sent
     values = [record.value for record in kafka.witness.read(topic) if record.key == b"stopped"]
     assert values == [b"%d" % n for n in range(1000)]
-
-
-FORKS = textwrap.dedent("""
-    import os, sys
-    from harness import kfast
-    producer = kfast.Producer(sys.argv[1])
-    topic = producer.topic(sys.argv[2])
-    producer.send(topic, None, b"before")
-    child = os.fork()
-    if child == 0:
-        for call in (
-            lambda: producer.send(topic, None, b"child"),
-            lambda: producer.send_record(topic, value=b"child", headers=[("h", b"v")]),
-            lambda: producer.topic("another"),
-            lambda: producer.flush(0),
-            lambda: producer.reports(),
-            lambda: producer.fd(),
-        ):
-            try:
-                call()
-                os._exit(1)
-            except kfast.KfastError as error:
-                if error.code != kfast.FORKED or "open a producer in the child" not in error.message:
-                    os._exit(2)
-        producer.close()
-        with kfast.Producer(sys.argv[1]) as own:
-            own.send(sys.argv[2], None, b"own")
-            own.flush()
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    producer.send(topic, None, b"after")
-    reports = producer.wait_reports(2)
-    assert [report.outcome for report in reports] == [kfast.DELIVERED] * 2
-    sys.exit(status)
-    """)
-
-LEAVES_A_CHILD = textwrap.dedent("""
-    import os, signal, sys
-    from harness import kfast
-    producer = kfast.Producer(sys.argv[1])
-    for n in range(100):
-        producer.send(sys.argv[2], None, b"%d" % n)
-    if os.fork() == 0:
-        print("forked", flush=True)
-        signal.pause()
-    signal.pause()
-    """)
-
-
-def script(text, *arguments):
-    return Process(
-        [sys.executable, "-c", text, *arguments],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
-    )
-
-
-def test_a_forked_child_is_told_and_the_parent_goes_on(kafka, kfastd):
-    topic = kafka.topic("fork")
-    process = script(FORKS, kfastd.socket_dir, topic)
-    assert process.wait() == 0
-    values = [record.value for record in kafka.witness.read(topic)]
-    assert sorted(values) == [b"after", b"before", b"own"]
-
-
-def test_a_child_that_holds_the_socket_does_not_keep_a_dead_workers_session(kafka, kfastd):
-    topic = kafka.topic("heir")
-    process = script(LEAVES_A_CHILD, kfastd.socket_dir, topic)
-    try:
-        assert process.stdout.readline() == b"forked\n"
-        os.kill(process.pid, signal.SIGKILL)
-        kfastd.wait_log("channel closed")
-        assert kfastctl.stat(kfastd.socket_dir).value("kfast_sessions") == 0
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert kafka.witness.count(topic) == 100
 
 
 # Brokers come and go

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from typing import Optional
 
 from . import other_user, paths, readable_copy
@@ -109,3 +110,12 @@ def stat(socket_dir) -> Stats:
     done = run(socket_dir, "stat", "-o", "json", "--all")
     assert done.returncode == 0, done.stderr.decode()
     return Stats(json.loads(done.stdout))
+
+
+def wait_stat(socket_dir, reached, what: str, timeout: float = 120) -> Stats:
+    """Waits until reached(stats); raises TimeoutError with `what` when it does not come."""
+    deadline = time.monotonic() + timeout
+    while not reached(stats := stat(socket_dir)):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not as expected within {timeout} s")
+    return stats
