@@ -7,7 +7,9 @@ import sys
 import textwrap
 from pathlib import Path
 
-from harness import kfastctl
+import pytest
+
+from harness import kfastctl, paths
 from harness.process import Process
 
 FORKS = textwrap.dedent("""
@@ -208,3 +210,40 @@ def test_workers_that_open_after_their_fork_share_nothing(kafka, kfastd):
     for number, count in enumerate([100, 200, 200, 200, 200]):
         values = [r.value for r in records if r.key == b"w%d" % number]
         assert values == [b"%d" % n for n in range(count)]
+
+
+@pytest.mark.parametrize("restarts", [0, 2], ids=["", "kfastd-killed"])
+def test_forks_while_another_thread_sends_disturb_nobody(kafka, kfastd, restarts):
+    topic, forks = kafka.topic("storm"), 300
+    process = Process(
+        [paths.built("tests/kafka/fork_storm"), kfastd.socket_dir, topic, forks],
+        stdout=subprocess.PIPE,
+    )
+    again = 0
+    for restart in range(restarts):
+        while process.stdout.readline() != b"forks %d\n" % (100 * (restart + 1)):
+            assert process.running
+        kfastd.kill()
+        again += resubmitted(kfastd, topic) + 1
+        kfastd.start()
+    output = process.stdout.read()
+    assert process.wait() == 0
+    _, sent, _, children = output.splitlines()[-1].split()
+    kfastctl.wait_stat(
+        kfastd.socket_dir, lambda stats: stats.value("kfast_sessions") == 0, "sessions"
+    )
+    producers = kafka.witness.digest(topic).producers
+    parent, own = producers[b"parent"], producers[b"child"]
+    assert parent.distinct == int(sent) > forks and parent.missing == parent.out_of_order == 0
+    assert own.distinct == int(children) > forks / 2
+    assert parent.duplicates + own.duplicates <= again + resubmitted(kfastd, topic)
+    if not restarts:
+        # Nobody took the parent's connection from it.
+        resumed = kfastctl.stat(kfastd.socket_dir).value("kfast_channels_resumed_total")
+        assert resumed == 0
+
+
+def resubmitted(kfastd, topic) -> int:
+    """What this kfastd, or the one before it, counted: its file is there until the next start."""
+    stats = kfastctl.stat(kfastd.socket_dir)
+    return stats.value("kfast_resubmitted_messages_total", topic=topic)
