@@ -17,7 +17,7 @@ from harness.kfast import (
     numbered_values,
 )
 from harness.raw_session import WAKE, Bell, RawSession, record_frame
-from harness.witness import crc_sum
+from harness.witness import crc_sum, sequence_value
 from harness.worker import Worker
 
 
@@ -289,6 +289,69 @@ def test_a_stopped_worker_keeps_its_session(kafka, kfastd):
         assert [report.position for report in reports] == sent
     values = [record.value for record in kafka.witness.read(topic) if record.key == b"stopped"]
     assert values == [b"%d" % n for n in range(1000)]
+
+
+def fill_report_ring(worker, topic: str, key: bytes) -> list:
+    """Sends until not even flushed records let one more in; the positions. Reads no report."""
+    sent, accepted = [], True
+    while accepted:
+        accepted = False
+        try:
+            while True:
+                sent.append(worker.send(topic, key, b"%d" % len(sent)))
+                accepted = True
+        except KfastError as full:
+            assert full.code == QUEUE_FULL
+        worker.flush()
+    return sent
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["", "kfastd-killed"])
+def test_a_stopped_worker_with_a_full_report_ring_holds_nobody_up(kafka, kfastd, restarts):
+    topic, count = kafka.topic("stopped-full"), 20_000
+    with Worker(kfastd.socket_dir, {"ring.bytes": "64k", "report.bytes": "4k"}) as worker:
+        sent = fill_report_ring(worker, topic, b"stopped")
+        worker.pause()
+        with Worker(kfastd.socket_dir, {"ring.bytes": "64k"}) as other:
+            reports = other.send_numbered(topic, b"p", count)
+            reports += other.wait_reports(count - len(reports))
+            if restarts:
+                kfastd.restart(kill=True)
+                other.send(topic, b"p", sequence_value(count))
+                reports += other.wait_reports(1)
+            assert {report.outcome for report in reports} == {DELIVERED}
+            stats = kfastctl.stat(kfastd.socket_dir)
+            # One that cannot run has not come back to a new kfastd, and nothing waits for it.
+            assert stats.value("kfast_sessions") == stats.value("kfast_channels") == 2 - restarts
+        worker.resume()
+        reports = worker.wait_reports(len(sent))
+        assert [report.position for report in reports] == sent
+        assert {report.outcome for report in reports} == {DELIVERED}
+        worker.send(topic, b"stopped", b"%d" % len(sent))
+        assert worker.wait_reports(1)[0].outcome == DELIVERED
+    values = [r.value for r in kafka.witness.read(topic) if r.key == b"stopped"]
+    assert values == [b"%d" % n for n in range(len(sent) + 1)]
+
+
+def test_a_worker_that_is_stopped_over_a_restart_comes_back_with_everything(kafka, kfastd):
+    topic, count = kafka.topic("stopped-over"), 30_000
+    with Worker(kfastd.socket_dir, {"ring.bytes": "64k"}) as worker:
+        worker.begin("send_numbered", topic, b"p", count, mark_at=5_000)
+        worker.wait_mark()
+        worker.pause()
+        for _ in range(2):
+            kfastd.restart(kill=True)
+            with Producer(kfastd.socket_dir) as other:
+                other.send(topic, b"o", sequence_value(0))
+                other.wait_reports(1)
+        assert kfastctl.stat(kfastd.socket_dir).value("kfast_channels_resumed_total") == 0
+        worker.resume()
+        reports = worker.result()
+        reports += worker.wait_reports(count - len(reports))
+    assert len(reports) == len({report.position for report in reports}) == count
+    assert {report.outcome for report in reports} == {DELIVERED}
+    again = kfastctl.stat(kfastd.socket_dir).value("kfast_resubmitted_messages_total", topic=topic)
+    assert_whole(kafka, topic, b"p", count, duplicates=again)
 
 
 # Brokers come and go
