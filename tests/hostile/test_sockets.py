@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from harness import kfastctl
+from harness import holdings, kfastctl
 from harness.worker import Worker
 from harness.raw_session import (
     BAD_GEOMETRY,
@@ -43,19 +43,7 @@ def descriptors(kfastd) -> int:
     """
     with RawSession(kfastd.socket_dir) as session:
         session.greet()
-        return sum(is_ours(kfastd.pid, fd) for fd in os.listdir(f"/proc/{kfastd.pid}/fd"))
-
-
-def is_ours(pid: int, fd: str) -> bool:
-    """False for librdkafka's TCP sockets and pipes, which come and go with its broker connection."""
-    try:
-        target = os.readlink(f"/proc/{pid}/fd/{fd}")
-    except FileNotFoundError:
-        return False
-    if target.startswith("socket:["):
-        with open(f"/proc/{pid}/net/unix", encoding="ascii", errors="replace") as table:
-            return target[8:-1] in {line.split()[6] for line in table}
-    return not target.startswith("pipe:")
+        return holdings.descriptors(kfastd.pid).total()
 
 
 @pytest.fixture(autouse=True)

@@ -66,7 +66,7 @@ stage_cpp() { run_ctest "$TEST_BUILD"; }
 stage_kafka() { run_pytest "$TEST_BUILD"; }
 
 build_chaos() {
-  build_in "$CHAOS_BUILD" "kfast kfastd kfastctl" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  build_in "$CHAOS_BUILD" "kfast kfastd kfastctl short_lives counting_malloc" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1" -DKFAST_KILL_POINTS=ON -DKFAST_WERROR=ON
 }
 
