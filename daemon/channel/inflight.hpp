@@ -42,14 +42,17 @@ class InflightFifo {
     return sequence - first_ < count_ ? &ring_[sequence & mask()] : nullptr;
   }
 
+  /// The oldest frame, or nullptr.
+  [[nodiscard]] const TakenFrame* front() const {
+    return count_ > 0 ? &ring_[first_ & mask()] : nullptr;
+  }
+
   /// Drops done frames from the front; returns the position behind the last one dropped, or `head`
   /// when none was.
-  template <class OnDrop>
-  std::uint64_t drop_done(std::uint64_t head, OnDrop&& on_drop) {
+  std::uint64_t drop_done(std::uint64_t head) {
     while (count_ > 0 && ring_[first_ & mask()].done) {
       const TakenFrame& frame = ring_[first_ & mask()];
       head = frame.position + frame.size;
-      on_drop(frame);
       ++first_;
       --count_;
     }

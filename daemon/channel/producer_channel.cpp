@@ -220,7 +220,6 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
         }
         settle(frame, submission.outcome, submission.reason);
       } else {
-        begin_to_wait(*topic);
         if (again) {
           topic->opened.stats->add(known ? TopicCounter::resubmitted_instance_replaced
                                          : TopicCounter::resubmitted_daemon_restart,
@@ -229,9 +228,11 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
         }
       }
     }
-    hold(*topic, frame.topic, aligned);
     reader_.take(aligned);
     inflight_.push(frame);
+    if (!frame.done) {
+      hold(frame);
+    }
     ++result.records;
   }
   result.bytes = reader_.taken() - before;
@@ -239,16 +240,6 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       result.violation == nullptr && !result.later && reader_.unread() > 0 && !finished_taking();
   announce_taken(reader_.taken());
   return result;
-}
-
-void ProducerChannel::begin_to_wait(Topic& topic) {
-  topic.opened.stats->add(TopicCounter::in_flight_messages, 1);
-  ++without_outcome_;
-}
-
-void ProducerChannel::end_to_wait(std::uint16_t topic) {
-  topics_[topic].opened.stats->sub(TopicCounter::in_flight_messages, 1);
-  --without_outcome_;
 }
 
 std::uint64_t ProducerChannel::count_without_outcome() const {
@@ -276,25 +267,50 @@ std::uint64_t ProducerChannel::count_without_outcome() const {
   return records;
 }
 
-void ProducerChannel::hold(Topic& topic, std::uint16_t index, std::uint64_t bytes) {
-  topic.held_bytes += bytes;
-  const std::uint64_t ring = segments_.geometry.c2d_ring_bytes;
-  if (!topic.over_budget && topics_known_ > 1 && topic.held_bytes > budget(ring) &&
-      topic.opened.state == ipc::TopicState::open) {
-    topic.over_budget = true;
-    set_topic_state(index, ipc::TopicState::over_budget);
-  }
+void ProducerChannel::hold(const TakenFrame& frame) {
+  topics_[frame.topic].opened.stats->add(TopicCounter::in_flight_messages, 1);
+  ++without_outcome_;
+  topics_[frame.topic].held_bytes += frame.size;
+  held_bytes_ += frame.size;
+  review_budget(frame.topic);
 }
 
 void ProducerChannel::give_back(const TakenFrame& frame) {
-  if (frame.topic == UINT16_MAX) {
-    return;
-  }
   Topic& topic = topics_[frame.topic];
+  topic.opened.stats->sub(TopicCounter::in_flight_messages, 1);
+  --without_outcome_;
   topic.held_bytes -= frame.size;
-  if (topic.over_budget && topic.held_bytes < budget_reopens(segments_.geometry.c2d_ring_bytes)) {
+  held_bytes_ -= frame.size;
+  review_budget(frame.topic);
+}
+
+void ProducerChannel::review_budget(std::uint16_t index) {
+  Topic& topic = topics_[index];
+  const std::uint64_t ring = segments_.geometry.c2d_ring_bytes;
+  // What has its outcome and cannot leave the ring is held by the record that it waits behind, not
+  // by its own topic.
+  const std::uint64_t behind =
+      index == holder_ ? reader_.taken() - freed_ - held_bytes_ : std::uint64_t{0};
+  const std::uint64_t share = topic.held_bytes + behind;
+  if (!topic.over_budget && topics_known_ > 1 && share > budget(ring) &&
+      topic.opened.state == ipc::TopicState::open) {
+    topic.over_budget = true;
+    set_topic_state(index, ipc::TopicState::over_budget);
+  } else if (topic.over_budget && share < budget_reopens(ring)) {
     topic.over_budget = false;
-    set_topic_state(frame.topic, ipc::TopicState::open);
+    set_topic_state(index, ipc::TopicState::open);
+  }
+}
+
+void ProducerChannel::find_holder() {
+  const TakenFrame* front = inflight_.front();
+  const std::uint16_t former = holder_;
+  holder_ = front != nullptr ? front->topic : UINT16_MAX;
+  if (former != holder_ && former != UINT16_MAX) {
+    review_budget(former);
+  }
+  if (holder_ != UINT16_MAX) {
+    review_budget(holder_);
   }
 }
 
@@ -381,7 +397,7 @@ void ProducerChannel::resolve(std::uint32_t sequence, const RecordOutcome& outco
                               FailureReason reason) {
   TakenFrame* frame = inflight_.find(sequence);
   if (frame != nullptr && !frame->done) {
-    end_to_wait(frame->topic);
+    give_back(*frame);
     settle(*frame, outcome, reason);
   }
 }
@@ -391,17 +407,17 @@ void ProducerChannel::take_again() {
     for (std::uint32_t n = 0; n < inflight_.size(); ++n) {
       TakenFrame* frame = inflight_.find(inflight_.next_sequence() - inflight_.size() + n);
       if (!frame->done) {
-        end_to_wait(frame->topic);
+        give_back(*frame);
         settle(*frame, {Outcome::unknown, kErrorFatal, -1, -1}, FailureReason::other);
       }
     }
     return;
   }
+  holder_ = UINT16_MAX;
   inflight_.drop_all([this](const TakenFrame& frame) {
     if (!frame.done) {
-      end_to_wait(frame.topic);
+      give_back(frame);
     }
-    give_back(frame);
   });
   // Handles are the former instance's. The states that the client sees stay until the next record.
   for (Topic& topic : topics_) {
@@ -423,7 +439,8 @@ bool ProducerChannel::finish_round() {
     return false;
   }
   KFAST_KILL_POINT("daemon.round.reports_published");
-  freed_ = inflight_.drop_done(freed_, [this](const TakenFrame& frame) { give_back(frame); });
+  freed_ = inflight_.drop_done(freed_);
+  find_holder();
   const std::uint64_t head = KFAST_BROKEN("head_at_handover") ? reader_.taken() : freed_;
   const bool moved = !client_away_ && head != reader_.head();
   if (moved) {

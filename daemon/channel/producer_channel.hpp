@@ -142,7 +142,7 @@ class ProducerChannel {
  private:
   struct Topic {
     OpenedTopic opened;
-    std::uint64_t held_bytes = 0;  // of the ring, by records without an outcome or behind such
+    std::uint64_t held_bytes = 0;  // of the ring, by records without an outcome
     bool known = false;
     bool over_budget = false;
   };
@@ -160,10 +160,13 @@ class ProducerChannel {
   void pass_done(TakenFrame& frame);
   void add_report(const TakenFrame& frame, const RecordOutcome& outcome);
   void set_topic_state(std::uint16_t index, ipc::TopicState state);
-  void begin_to_wait(Topic& topic);
-  void end_to_wait(std::uint16_t topic);
-  void hold(Topic& topic, std::uint16_t index, std::uint64_t bytes);
+  /// A frame without an outcome has been taken; it is about to get one, or to be taken again.
+  void hold(const TakenFrame& frame);
   void give_back(const TakenFrame& frame);
+  /// Shuts a topic that holds more than its share of the ring, and opens it when that has passed.
+  void review_budget(std::uint16_t index);
+  /// Finds out which topic's record keeps the head where it is.
+  void find_holder();
 
   Segments segments_;
   Settings settings_;
@@ -176,6 +179,8 @@ class ProducerChannel {
   std::uint32_t without_outcome_ = 0;  // of the frames in inflight_
   std::vector<Topic> topics_;
   std::uint32_t topics_known_ = 0;
+  std::uint64_t held_bytes_ = 0;       // by all topics
+  std::uint16_t holder_ = UINT16_MAX;  // the topic of the first record without an outcome
   std::uint32_t topic_count_seen_ = 0;
   std::optional<std::uint64_t>
       maybe_sent_until_;           // not yet passed; frames before it may already be in Kafka

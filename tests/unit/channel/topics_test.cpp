@@ -127,6 +127,32 @@ TEST_F(ChannelTopicsTest, ATopicAboveHalfOfASharedRingIsShutUntilItHoldsLess) {
   EXPECT_EQ(client_->topic_state(0), TopicState::open);
 }
 
+TEST_F(ChannelTopicsTest, WhatWaitsBehindAnotherTopicsRecordIsThatTopicsShare) {
+  open();
+  client_->put_topic(1, "clicks");
+  send(0, 8);
+  take();
+  while (client_->topic_state(0) != TopicState::over_budget) {
+    ASSERT_LT(channel_->used_bytes(), 4096U - 600U) << "the budget never showed";
+    send(1, 200);
+    take();
+    deliver(sink_->sequences.size() - 1);
+    ASSERT_TRUE(channel_->finish_round());
+    client_->read_reports();
+  }
+  EXPECT_GT(channel_->used_bytes(), 2048U);
+  EXPECT_EQ(client_->topic_state(1), TopicState::open) << "its records have their outcomes";
+  send(1, 200);
+  take();
+  EXPECT_EQ(client_->topic_state(1), TopicState::open);
+  deliver(0);
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->topic_state(0), TopicState::open);
+  deliver(sink_->sequences.size() - 1);
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(channel_->used_bytes(), 0U);
+}
+
 TEST_F(ChannelTopicsTest, TheOnlyTopicMayHoldTheWholeRing) {
   open();
   for (int i = 0; i < 15; ++i) {
