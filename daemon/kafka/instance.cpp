@@ -194,6 +194,10 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
       login_error_ != RD_KAFKA_RESP_ERR_NO_ERROR) {
     code = login_error_;  // the cause, where librdkafka only knows that time passed
   }
+  if (code == RD_KAFKA_RESP_ERR__DESTROY) {
+    // It is the partition that is gone, with a topic that was deleted: we outlive our own reports.
+    code = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+  }
   report.error = static_cast<std::int16_t>(code);
   report.partition = message.partition;
   report.reason = failure_reason(code);
