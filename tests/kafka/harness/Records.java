@@ -1,8 +1,11 @@
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -12,6 +15,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -22,8 +26,11 @@ import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.record.FileRecords;
+import org.apache.kafka.common.record.Record;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.utils.Utils;
 
 /** Commands that read and produce records. */
 final class Records {
@@ -31,6 +38,10 @@ final class Records {
 
   private interface RecordSink {
     void take(ConsumerRecords<byte[], byte[]> records);
+  }
+
+  private interface NumberedSink {
+    void take(int partition, byte[] key, byte[] value);
   }
 
   /**
@@ -103,10 +114,36 @@ final class Records {
     return Request.json.createObjectNode().put("count", count);
   }
 
+  /** What a partition's directory holds; its name is TOPIC-PARTITION, or that.ID-delete. */
+  private static long readDirectory(Path directory, NumberedSink sink) throws IOException {
+    String name = directory.getFileName().toString().replaceFirst("\\.[^.]*-delete$", "");
+    int partition = Integer.parseInt(name.substring(name.lastIndexOf('-') + 1));
+    List<Path> segments;
+    try (Stream<Path> files = Files.list(directory)) {
+      // Their names are their first offsets, all of one length.
+      segments = files.filter(file -> file.toString().contains(".log")).sorted().toList();
+    }
+    long count = 0;
+    for (Path segment : segments) {
+      try (FileRecords file = FileRecords.open(segment.toFile(), false)) {
+        for (Record record : file.records()) {
+          sink.take(partition, bytes(record.key()), bytes(record.value()));
+          count++;
+        }
+      }
+    }
+    return count;
+  }
+
+  private static byte[] bytes(ByteBuffer buffer) {
+    return buffer == null ? null : Utils.toArray(buffer);
+  }
+
   /**
    * Reads like "read", and tallies per producer: its id is the key's first "producer_bytes" bytes
    * (all of them by default), the first 8 bytes of a value are a little-endian sequence number from
-   * 0 up to "expected". Of each kind of fault it lists the first "listed".
+   * 0 up to "expected". Of each kind of fault it lists the first "listed". What the partitions'
+   * directories in "directories" hold, such as those of a topic that was deleted, comes first.
    */
   static JsonNode digest(JsonNode request) throws Exception {
     int producerBytes = request.path("producer_bytes").asInt(Integer.MAX_VALUE);
@@ -114,18 +151,24 @@ final class Records {
     int listed = request.path("listed").asInt(20);
     Map<ByteBuffer, Tally> tallies = new TreeMap<>();
     long[] malformed = {0};
-    long count = consume(request, records -> {
+    NumberedSink sink = (partition, givenKey, value) -> {
+      byte[] key = givenKey == null ? new byte[0] : givenKey;
+      if (value == null || value.length < 8) {
+        malformed[0]++;
+        return;
+      }
+      ByteBuffer producer = ByteBuffer.wrap(key, 0, Math.min(key.length, producerBytes));
+      long sequence = ByteBuffer.wrap(value).order(ByteOrder.LITTLE_ENDIAN).getLong();
+      tallies.computeIfAbsent(producer, unused -> new Tally(expected, listed))
+          .take(partition, sequence, value);
+    };
+    long count = 0;
+    for (JsonNode directory : request.path("directories")) {
+      count += readDirectory(Path.of(directory.asText()), sink);
+    }
+    count += consume(request, records -> {
       for (ConsumerRecord<byte[], byte[]> record : records) {
-        byte[] key = record.key() == null ? new byte[0] : record.key();
-        byte[] value = record.value();
-        if (value == null || value.length < 8) {
-          malformed[0]++;
-          continue;
-        }
-        ByteBuffer producer = ByteBuffer.wrap(key, 0, Math.min(key.length, producerBytes));
-        long sequence = ByteBuffer.wrap(value).order(ByteOrder.LITTLE_ENDIAN).getLong();
-        tallies.computeIfAbsent(producer, unused -> new Tally(expected, listed))
-            .take(record.partition(), sequence, value);
+        sink.take(record.partition(), record.key(), record.value());
       }
     });
     ObjectNode result = Request.json.createObjectNode();

@@ -4,19 +4,23 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.DescribeClusterOptions;
 import org.apache.kafka.clients.admin.DescribeClusterResult;
 import org.apache.kafka.clients.admin.ListOffsetsResult;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
@@ -136,6 +140,43 @@ final class Topics {
       info.isr().forEach(node -> isr.add(node.id()));
     }
     return result;
+  }
+
+  /** Every partition goes to the next of its replicas, which becomes the preferred one. */
+  static JsonNode moveLeaders(JsonNode request) throws Exception {
+    long deadline = Request.deadline(request);
+    Admin admin = Request.admin(request);
+    Map<TopicPartition, List<Integer>> wanted = new HashMap<>();
+    Map<TopicPartition, Optional<NewPartitionReassignment>> moves = new HashMap<>();
+    for (TopicPartitionInfo info : describe(request, deadline).partitions()) {
+      TopicPartition partition = new TopicPartition(Request.topic(request), info.partition());
+      List<Integer> replicas = ids(info.replicas());
+      Collections.rotate(replicas, -1);
+      wanted.put(partition, replicas);
+      moves.put(partition, Optional.of(new NewPartitionReassignment(replicas)));
+    }
+    Request.within(admin.alterPartitionReassignments(moves).all(), deadline);
+    while (true) {
+      // An election that is not needed is an error, and so is one of a broker that is not in sync.
+      admin.electLeaders(ElectionType.PREFERRED, wanted.keySet()).partitions().get();
+      TopicDescription description = describe(request, deadline);
+      boolean moved = description.partitions().stream().allMatch(info -> {
+        List<Integer> replicas =
+            wanted.get(new TopicPartition(description.name(), info.partition()));
+        return ids(info.replicas()).equals(replicas) && info.leader() != null
+            && info.leader().id() == replicas.get(0);
+      });
+      if (moved) {
+        return described(description);
+      }
+      Request.again(deadline, "the leaders of topic " + Request.topic(request) + " to move");
+    }
+  }
+
+  private static List<Integer> ids(List<Node> nodes) {
+    List<Integer> ids = new ArrayList<>();
+    nodes.forEach(node -> ids.add(node.id()));
+    return ids;
   }
 
   static JsonNode configureTopic(JsonNode request) throws Exception {

@@ -78,6 +78,8 @@ public final class Witness {
         return Topics.deleteTopic(request);
       case "describe_topic":
         return Topics.describeTopic(request);
+      case "move_leaders":
+        return Topics.moveLeaders(request);
       case "configure_topic":
         return Topics.configureTopic(request);
       case "offsets":

@@ -31,8 +31,9 @@ class KafkaCluster:
     `properties` go to every node's server.properties, `node_properties[n]` to node n's. Topics are
     not created by being used; with three nodes they have three replicas and min.insync.replicas=2.
     `witness` is the Java client on this cluster. `steady` brokers start slower and run faster, as
-    benchmarks want it. Use it as a context manager, or call `close`; brokers die with the tests in
-    any case.
+    benchmarks want it. `proxies` are the ports of a proxy for each node: clients that come through
+    it, to `behind_proxy(node)`, are told to stay with it. Use it as a context manager, or call
+    `close`; brokers die with the tests in any case.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class KafkaCluster:
         properties: Optional[dict] = None,
         node_properties: Optional[dict] = None,
         steady: bool = False,
+        proxies: tuple = (),
     ):
         self.number = next(_cluster_numbers)
         self.nodes = list(range(1, nodes + 1))
         self.directory = temporary_directory("kafka")
-        self._ports = free_ports(2 * nodes)
+        self._ports = free_ports(2 * nodes + len(proxies))
+        self._proxies = list(proxies)
         self._processes: dict[int, Process] = {}
         self._topics = itertools.count(1)
         self._libs = paths.kafka_libs()
@@ -82,6 +85,10 @@ class KafkaCluster:
     def address(self, node: int) -> str:
         """host:port of a node's listener for clients."""
         return f"127.0.0.1:{self._ports[2 * (node - 1)]}"
+
+    def behind_proxy(self, node: int) -> str:
+        """host:port of a node's listener for the proxy before it."""
+        return f"127.0.0.1:{self._ports[2 * len(self.nodes) + node - 1]}"
 
     def log(self, node: int):
         """The path of a node's own log."""
@@ -126,8 +133,12 @@ class KafkaCluster:
             "num.io.threads": 4,
             # The default takes 128 MB of each broker's heap.
             "log.cleaner.dedupe.buffer.size": 8 << 20,
-            **extra,
         }
+        if self._proxies:
+            properties["listeners"] += f",PROXIED://{self.behind_proxy(node)}"
+            properties["advertised.listeners"] += f",PROXIED://127.0.0.1:{self._proxies[node - 1]}"
+            properties["listener.security.protocol.map"] += ",PROXIED:PLAINTEXT"
+        properties.update(extra)
         self._properties(node).write_text(
             "".join(f"{key}={value}\n" for key, value in properties.items())
         )
@@ -179,6 +190,10 @@ class KafkaCluster:
 
     def delete_topic(self, name: str) -> None:
         self.witness.delete_topic(name)
+
+    def deleted(self, topic: str) -> list:
+        """The directories of a deleted topic's partitions, until log.segment.delete.delay.ms."""
+        return sorted(self.directory.glob(f"node-*/{topic}-*.*-delete"))
 
     def leader(self, topic: str, partition: int = 0) -> Optional[int]:
         """The node that leads a partition, None when it has no leader."""
@@ -242,6 +257,14 @@ class KafkaCluster:
         self._wait(
             lambda: all(p["leader"] in allowed for p in self.witness.describe_topic(topic)),
             f"leaders of {topic} among nodes {allowed}",
+            timeout,
+        )
+
+    def wait_replicas(self, topic: str, count: int, timeout: float = 60) -> None:
+        """Waits until each partition of `topic` has exactly `count` replicas in sync."""
+        self._wait(
+            lambda: all(len(p["isr"]) == count for p in self.witness.describe_topic(topic)),
+            f"{count} replicas of {topic} in sync",
             timeout,
         )
 

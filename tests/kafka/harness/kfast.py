@@ -57,7 +57,7 @@ class Report(NamedTuple):
     @property
     def error_name(self) -> str:
         """Kafka's name of the error, as "MSG_SIZE_TOO_LARGE"."""
-        return library().kfast_kafka_error(self.error).decode()
+        return error_name(self.error)
 
 
 class _Header(ctypes.Structure):
@@ -131,6 +131,10 @@ def library() -> ctypes.CDLL:
 
 def strerror(code: int) -> str:
     return library().kfast_strerror(code).decode()
+
+
+def error_name(error: int) -> str:
+    return library().kfast_kafka_error(error).decode()
 
 
 def _size(data: Optional[bytes]) -> int:

@@ -281,6 +281,12 @@ class WitnessClient:
             "configure_topic", timeout, topic=name, configs={k: str(v) for k, v in configs.items()}
         )
 
+    def move_leaders(self, topic: str, timeout: float = 60) -> list:
+        """Gives each partition's lead to the next of its replicas; returns what describe_topic does
+        when all have it.
+        """
+        return self._call("move_leaders", timeout, topic=topic)["partitions"]
+
     def describe_topic(self, name: str, timeout: float = 30) -> list:
         """One dict per partition: partition, leader (or None), replicas, isr."""
         return self._call("describe_topic", timeout, topic=name)["partitions"]
@@ -337,13 +343,15 @@ class WitnessClient:
         producer_bytes: Optional[int] = None,
         listed: Optional[int] = None,
         isolation: str = "read_uncommitted",
+        directories: list = (),
         timeout: float = 120,
     ) -> Digest:
         """Reads like `read`, but only tallies numbered records: fit for millions.
 
         A record's producer is its key (or the key's first `producer_bytes` bytes); its value starts
         with a little-endian u64 that counts from 0 (`sequence_value`), below `expected` for every
-        producer when given. The lists of a Sequence have at most `listed` entries (20).
+        producer when given. The lists of a Sequence have at most `listed` entries (20). The
+        partitions' directories in `directories` (of a topic that was deleted) are read first.
         """
         arguments = {"expected": expected, "producer_bytes": producer_bytes, "listed": listed}
         result = self._call(
@@ -352,6 +360,7 @@ class WitnessClient:
             topic=topic,
             count=count,
             isolation=isolation,
+            directories=[str(directory) for directory in directories],
             **{k: v for k, v in arguments.items() if v is not None},
         )
         producers = {_decode(key): Sequence(**tally) for key, tally in result["producers"]}
