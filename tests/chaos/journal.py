@@ -15,7 +15,7 @@ GO_ON, FINISH = range(2)
 
 class Journal:
     """A page of words, then for each record: the kfastd life in which it was sent, the one in which
-    its report was read (two bytes each), and its outcome (0: none read yet).
+    its report was read, the error in it (two bytes each), and its outcome (0: none read yet).
 
     A life is how many kfastds there were, counted by whoever starts them, before each start. So
     what a worker reads before it sends is the first life that can have taken the record, or an
@@ -25,7 +25,7 @@ class Journal:
 
     def __init__(self, capacity: int, descriptor: Optional[int] = None):
         self.capacity = capacity
-        size = mmap.PAGESIZE + 5 * capacity
+        size = mmap.PAGESIZE + 7 * capacity
         self._file = None
         if descriptor is None:
             self._file = tempfile.TemporaryFile()
@@ -38,7 +38,8 @@ class Journal:
         lives = page[mmap.PAGESIZE : mmap.PAGESIZE + 4 * capacity].cast("H")
         self.sent_in = lives[:capacity]
         self.reported_in = lives[capacity:]
-        self.outcomes = page[mmap.PAGESIZE + 4 * capacity :]
+        self.errors = page[mmap.PAGESIZE + 4 * capacity : mmap.PAGESIZE + 6 * capacity].cast("h")
+        self.outcomes = page[mmap.PAGESIZE + 6 * capacity :]
 
     @property
     def accepted(self) -> int:

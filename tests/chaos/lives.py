@@ -21,9 +21,9 @@ class Lives:
         self.environment = {"KFAST_KILL_AT": "", **environment}
         self.number = 1
         self.loads: list = []
-        self.resubmitted: Counter = Counter()
         self.uncounted = 0
-        self.violations = 0
+        self._resubmitted: dict = {}  # of each life, by reason
+        self._violations: dict = {}
         self.kills = 0
         self.kfastd = Kfastd(config, environment=self.environment, fd_store=keeps)
         self.socket_dir = self.kfastd.socket_dir
@@ -54,12 +54,22 @@ class Lives:
         self.keep_counters()
 
     def keep_counters(self) -> None:
-        """Adds what this life counted; the file `stats` is there until the next start."""
+        """Keeps what this life has counted; the file `stats` is there until the next start."""
         stats = kfastctl.stat(self.socket_dir)
+        resubmitted: Counter = Counter()
         for metric in stats.document["metrics"]:
             if metric["name"] == "kfast_resubmitted_messages_total" and metric["value"]:
-                self.resubmitted[metric["labels"]["reason"]] += metric["value"]
-        self.violations += stats.value("kfast_violations_total")
+                resubmitted[metric["labels"]["reason"]] += metric["value"]
+        self._resubmitted[self.number] = resubmitted
+        self._violations[self.number] = stats.value("kfast_violations_total")
+
+    @property
+    def resubmitted(self) -> Counter:
+        return sum(self._resubmitted.values(), Counter())
+
+    @property
+    def violations(self) -> int:
+        return sum(self._violations.values())
 
     def start(self, kill_at: str = "") -> None:
         """The next life, which dies at `kill_at` where that is given: maybe before it is ready."""
@@ -91,5 +101,10 @@ class Lives:
 
     def wait_resumed(self, count: int, timeout: float = 120) -> None:
         """Waits until this life has taken `count` channels back."""
-        name = "kfast_channels_resumed_total"
-        kfastctl.wait_stat(self.socket_dir, lambda s: s.value(name) >= count, name, timeout)
+        self.wait_count("kfast_channels_resumed_total", count, timeout)
+
+    def wait_count(self, name: str, least: int = 1, timeout: float = 120, **labels) -> None:
+        """Waits until a counter of this life is `least`, or more."""
+        kfastctl.wait_stat(
+            self.socket_dir, lambda s: s.value(name, **labels) >= least, name, timeout
+        )

@@ -5,6 +5,7 @@ import os
 import select
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Optional
 
@@ -108,6 +109,17 @@ class Load:
 
     def wait_accepted(self, count: int, timeout: float = 120) -> None:
         self.wait(lambda: self.accepted >= count, f"{count} accepted records", timeout)
+
+    def errors(self, outcome: int) -> Counter:
+        """The errors in the reports with this outcome, by Kafka's names."""
+        errors = self.journal.errors
+        numbers = Counter(errors[number] for number in self.journal.numbers_with(outcome))
+        return Counter({kfast.error_name(error): n for error, n in numbers.items()})
+
+    def wait_outcomes(self, outcome: int, count: int, timeout: float = 120) -> None:
+        """Waits until it has read so many reports with this outcome."""
+        reached = f"{count} reports of outcome {outcome}"
+        self.wait(lambda: self.journal.outcome_count(outcome) >= count, reached, timeout)
 
     def wait_sent(self, timeout: float = 120) -> None:
         """Waits until it has sent its last record."""
@@ -222,6 +234,7 @@ class _Program:
                 number = self._pending.pop(report.position, None)
                 if number is not None:
                     journal.reported_in[number] = life
+                    journal.errors[number] = report.error
                     journal.outcomes[number] = report.outcome
                 elif report.position <= self._last_position:
                     words[j.REPORTED_TWICE] += 1

@@ -8,6 +8,9 @@ The rules, for what load workers wrote into one topic:
 - A worker that ended by itself was told of each of its records, and of each once. When a flush says
   that every record has its outcome, the reports are there.
 - What was reported `delivered` is in Kafka, what was reported `failed` is not.
+- Where the topic was deleted and made again, what the deleted one held is read from its brokers'
+  disks, and first. There alone a record may be that was reported `failed`: Kafka answers that there
+  is no such topic to a request that it wrote a moment before the topic went.
 - Nothing is in Kafka that was not sent, and every value is whole. A killed worker may have sent one
   record more than it could count.
 - First occurrences of a producer's records are in order in each partition, and so for each key.
@@ -23,6 +26,7 @@ import zlib
 from collections import Counter
 
 import journal as j
+from harness import kfast
 from harness.kfast import DELIVERED, FAILED, UNKNOWN
 from journal import value_of
 from load import PRODUCER_BYTES
@@ -117,10 +121,13 @@ def judge(scenario: str, kafka, topic: str, loads: list, lives, brokers_killed: 
         brokers_killed=brokers_killed,
         resubmitted=lives.resubmitted.copy(),
     )
-    digest = kafka.witness.digest(topic, producer_bytes=PRODUCER_BYTES, listed=LISTED, timeout=600)
+    how = {"producer_bytes": PRODUCER_BYTES, "listed": LISTED, "timeout": 600}
+    deleted = kafka.deleted(topic)
+    digest = kafka.witness.digest(topic, directories=deleted, **how)
     if digest.malformed:
         verdict.broken(f"{digest.malformed} records have no number")
     tallies = dict(digest.producers)
+    readable = kafka.witness.digest(topic, **how).producers if deleted else digest.producers
     drained = lives.drained_pids()
     for load in loads:
         tally = tallies.pop(load.name, None)
@@ -129,6 +136,7 @@ def judge(scenario: str, kafka, topic: str, loads: list, lives, brokers_killed: 
             # Where segments are kept, each life goes on with a dead worker's records.
             final_life = lives.number if lives.keeps else load.final_life
             _judge_load(verdict, load, tally, may_lose, final_life)
+            _judge_failed(verdict, load, readable.get(load.name))
         except Exception as error:
             raise RuntimeError(f"cannot judge {load}") from error
     for name, tally in tallies.items():
@@ -234,9 +242,21 @@ def _judge_missing(verdict: Verdict, journal, missing: set, may_lose: bool, who:
             f"{who}: {len(silent)} accepted records are neither in Kafka nor reported, the first "
             f"is record {silent[0]}"
         )
-    there = [number for number in journal.numbers_with(FAILED) if number not in missing]
+
+
+def _judge_failed(verdict: Verdict, load, readable) -> None:
+    journal = load.journal
+    if readable is None:
+        return
+    missing = set(readable.first_missing)
+    there = [
+        number
+        for number in journal.numbers_with(FAILED)
+        if number <= readable.last and number not in missing
+    ]
     if there:
+        errors = {kfast.error_name(journal.errors[number]) for number in there}
         verdict.broken(
-            f"{who}: {len(there)} records were reported failed and are in Kafka, the first is "
-            f"record {there[0]}"
+            f"{load.name.decode()}: {len(there)} records were reported failed and are in Kafka, "
+            f"the first is record {there[0]}, with the error {' or '.join(sorted(errors))}"
         )

@@ -11,13 +11,22 @@ _numbers = itertools.count(1)
 
 
 class Scene:
-    """Starts workers on `lives`, and has the oracle judge them all in the end."""
+    """Starts workers on `lives`, and has the oracle judge them all in the end. All of them write
+    into `topic`, which is a new one where none is given.
+    """
 
-    def __init__(self, name: str, kafka, lives, verdicts: Optional[list] = None):
+    def __init__(
+        self,
+        name: str,
+        kafka,
+        lives,
+        verdicts: Optional[list] = None,
+        topic: Optional[str] = None,
+    ):
         self.name = name
         self.kafka = kafka
         self.lives = lives
-        self.topic = kafka.topic("chaos", partitions=3)
+        self.topic = topic or kafka.topic("chaos", partitions=3)
         self.loads: list = []
         self.brokers_killed = 0
         self._verdicts = verdicts if verdicts is not None else []
@@ -28,6 +37,7 @@ class Scene:
         kill_at: str = "",
         ring: str = "256k",
         reports: str = "256k",
+        profile: str = "default",
         **more,
     ) -> Load:
         """A new worker, which dies at `kill_at` where that is given; returns while it starts."""
@@ -37,7 +47,7 @@ class Scene:
             self.topic,
             self.lives.number,
             count,
-            options={"ring.bytes": ring, "report.bytes": reports},
+            options={"ring.bytes": ring, "report.bytes": reports, "profile": profile},
             environment={"KFAST_KILL_AT": kill_at},
             **more,
         )
@@ -49,6 +59,21 @@ class Scene:
         """Waits for a worker's end, whatever it is."""
         status = load.process.wait(timeout)
         load.gone(killed=status == -signal.SIGKILL)
+
+    def beside(self, topic: str) -> "Scene":
+        """A scene of the same kfastds with a topic of its own."""
+        return Scene(f"{self.name}, {topic}", self.kafka, self.lives, self._verdicts, topic)
+
+    def kill_broker(self, node: int) -> None:
+        self.kafka.kill(node)
+        self.brokers_killed += 1
+
+    def finish(self, *loads: Load) -> None:
+        """Has workers come to their end: all of them, where none is named."""
+        for load in loads or self.loads:
+            load.finish()
+        for load in loads or self.loads:
+            self.wait_end(load)
 
     def judge(self) -> Verdict:
         """Sends a fresh record, waits until all channels are drained, and asks the oracle."""

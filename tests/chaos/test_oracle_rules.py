@@ -71,9 +71,14 @@ def verdict_on(
 ):
     producers = {NAME: tally(came, digest.pop("changed", ()))} if came else {}
     producers.update(digest.pop("others", {}))
-    witness = SimpleNamespace(
-        digest=lambda *_, **__: Digest(len(came), digest.get("malformed", 0), producers)
-    )
+    deleted = digest.pop("deleted", [])
+    readable = {NAME: tally(came[len(deleted) :])} if deleted else producers
+
+    def answer(*_, directories=(), **__):
+        told = producers if directories or not deleted else readable
+        return Digest(len(came), digest.get("malformed", 0), told)
+
+    witness = SimpleNamespace(digest=answer)
     lives = SimpleNamespace(
         keeps=keeps,
         number=1 + deaths,
@@ -83,7 +88,8 @@ def verdict_on(
         violations=violations,
         drained_pids=lambda: {17} if drained else set(),
     )
-    return judge("rules", SimpleNamespace(witness=witness), "topic", [load], lives)
+    kafka = SimpleNamespace(witness=witness, deleted=lambda _: ["a directory"] if deleted else [])
+    return judge("rules", kafka, "topic", [load], lives)
 
 
 def test_what_went_well_is_no_violation():
@@ -141,6 +147,18 @@ def test_a_failed_record_that_is_in_kafka():
     load = worker()
     load.journal.outcomes[2] = FAILED
     only(verdict_on(load, [0, 1, 2, 3, 4, 5]), "reported failed and are in Kafka")
+
+
+def test_a_topic_that_was_deleted_and_made_again():
+    assert verdict_on(worker(), [0, 1, 2, 3, 4, 5], deleted=[0, 1, 2]).violations == []
+    # Its records count: what was delivered into neither is lost, and order holds across both.
+    only(verdict_on(worker(), [0, 1, 3, 4, 5], deleted=[0, 1]), "and are not in Kafka")
+    only(verdict_on(worker(), [0, 1, 3, 2, 4, 5], deleted=[0, 1, 3]), "the first is record 2")
+    # Nobody can read what Kafka refused and had written into the topic that went.
+    load = worker()
+    load.journal.outcomes[2] = FAILED
+    assert verdict_on(load, [0, 1, 2, 3, 4, 5], deleted=[0, 1, 2]).violations == []
+    only(verdict_on(load, [0, 1, 2, 3, 4, 5], deleted=[0, 1]), "reported failed and are in Kafka")
 
 
 def test_a_worker_that_was_not_told_of_a_record():
