@@ -121,6 +121,18 @@ bool create_d2c(Segments& s, std::uint32_t channel, std::uint64_t epoch,
 
 }  // namespace
 
+SegmentResult<bool> check_c2d(const ipc::Geometry& geometry, const ipc::Fd& c2d) {
+  std::string why = check_memfd(c2d, geometry.c2d_bytes, kC2dSeals);
+  if (why.empty() && (::fcntl(c2d.get(), F_GETFL) & O_ACCMODE) != O_RDWR) {
+    why = "it was opened for reading only";
+  }
+  if (!why.empty()) {
+    return Failure{
+        SegmentError{false, "the record segment that was handed back is refused: " + why}};
+  }
+  return true;
+}
+
 SegmentResult<LeftBehind> read_left_behind(const ipc::Fd& d2c) {
   struct Head {
     alignas(ipc::D2cHeader) std::byte bytes[sizeof(ipc::D2cHeader)];
@@ -176,9 +188,8 @@ SegmentResult<Segments> create_segments(const ipc::Geometry& geometry, std::uint
 SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d, ipc::Fd old_d2c,
                                       std::uint32_t channel, std::uint64_t epoch,
                                       const ipc::ChannelOwner& owner) {
-  if (std::string why = check_memfd(c2d, geometry.c2d_bytes, kC2dSeals); !why.empty()) {
-    return Failure{
-        SegmentError{false, "the record segment that was handed back is refused: " + why}};
+  if (auto sound = check_c2d(geometry, c2d); !sound) {
+    return Failure{sound.error()};
   }
   if (std::string why = check_memfd(old_d2c, geometry.d2c_bytes, kD2cSeals); !why.empty()) {
     return Failure{

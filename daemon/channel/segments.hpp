@@ -94,6 +94,10 @@ struct LeftBehind {
 };
 [[nodiscard]] SegmentResult<LeftBehind> read_left_behind(const ipc::Fd& d2c);
 
+/// Whether a descriptor that a client shows can be the c2d segment of a channel, open for writing.
+/// Only then its inode_of() says which one it is: other file systems give their files any number.
+[[nodiscard]] SegmentResult<bool> check_c2d(const ipc::Geometry& geometry, const ipc::Fd& c2d);
+
 /// The inode behind a descriptor: tells whether two descriptors are the same segment. 0 when it
 /// cannot be read.
 [[nodiscard]] std::uint64_t inode_of(const ipc::Fd& fd);

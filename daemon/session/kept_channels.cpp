@@ -327,6 +327,8 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
   waiting.head = adopted->inheritance.head;
   waiting.c2d_inode = channel.segments.c2d_inode;
   waiting.profile = profile;
+  waiting.uid = left->owner.uid;
+  waiting.user = left->owner.user;
   waiting.d2c = copy_of(channel.segments.d2c_fd);
   waiting.doorbell = copy_of(channel.doorbell);
   waiting.pid = channel.pid;
@@ -430,6 +432,10 @@ const KeptChannels::Waiting* KeptChannels::waiting(std::uint64_t c2d_inode,
   }
   number = found->first;
   return &found->second;
+}
+
+bool KeptChannels::Waiting::may_be_taken_by(const policy::Peer& peer) const {
+  return peer.principal.uid == uid || (peer.pid == pid && pidfd.valid() && !has_ended(pidfd));
 }
 
 bool KeptChannels::hand_over(std::uint32_t number, const policy::Peer& to,

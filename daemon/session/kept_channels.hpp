@@ -59,10 +59,14 @@ class KeptChannels {
     std::uint64_t head = 0;
     std::uint64_t c2d_inode = 0;
     std::string profile;
+    uid_t uid = 0;
+    std::string user;
     pid_t pid = 0;
     ipc::Fd d2c;
     ipc::Fd doorbell;
     ipc::Fd pidfd;
+    /// By its user, or by the very process that opened it and is another user's by now.
+    [[nodiscard]] bool may_be_taken_by(const policy::Peer& peer) const;
   };
   [[nodiscard]] const Waiting* waiting(std::uint64_t c2d_inode, std::uint32_t& number) const;
   /// The client has gone over to the d2c segment of the waiting channel. False: it does not wait.

@@ -283,6 +283,9 @@ bool Session::on_resume(Packet& packet) {
            "the segments that were handed back have an impossible geometry");
     return true;
   }
+  if (const auto sound = channel::check_c2d(g, packet.fds[0]); !sound) {
+    return refuse_segment(resume.request, false, sound.error().text);
+  }
   const std::uint64_t inode = channel::inode_of(packet.fds[0]);
   std::uint32_t adopted_number = 0;
   if (const auto* waiting = server_.kept().waiting(inode, adopted_number)) {
@@ -305,15 +308,8 @@ bool Session::on_resume(Packet& packet) {
                                          owner_of(peer_, channel.profile, channel.reports));
   channel.doorbell.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!adopted || !channel.doorbell.valid()) {
-    const bool system = adopted.ok() || adopted.error().resources;
-    const std::string why = adopted ? std::strerror(errno) : adopted.error().text;
-    server_.environment().counters.add(system ? DaemonCounter::channels_refused_system
-                                              : DaemonCounter::channels_refused_segment);
-    telemetry::process_log().log(spdlog::level::warn, "resume:" + peer_.principal.name,
-                                 "channel not taken back principal={} pid={}: {}",
-                                 peer_.principal.name, peer_.pid, why);
-    refuse(resume.request, system ? RefusalCode::out_of_resources : RefusalCode::bad_segment, why);
-    return true;
+    return refuse_segment(resume.request, adopted.ok() || adopted.error().resources,
+                          adopted ? std::strerror(errno) : adopted.error().text);
   }
   channel.segments = std::move(adopted->segments);
   channel.inherited = adopted->inheritance;
@@ -354,12 +350,33 @@ void Session::answer_resume(std::uint32_t number) {
   }
 }
 
+bool Session::refuse_segment(std::uint32_t request, bool system, const std::string& why) {
+  server_.environment().counters.add(system ? DaemonCounter::channels_refused_system
+                                            : DaemonCounter::channels_refused_segment);
+  telemetry::process_log().log(spdlog::level::warn, "resume:" + peer_.principal.name,
+                               "channel not taken back principal={} pid={}: {}",
+                               peer_.principal.name, peer_.pid, why);
+  refuse(request, system ? RefusalCode::out_of_resources : RefusalCode::bad_segment, why);
+  return true;
+}
+
 bool Session::offer_waiting(const ipc::ResumeProducer& resume, std::uint32_t number,
                             const KeptChannels::Waiting& waiting) {
   const auto profile = server_.environment().shard.profile(waiting.profile);
   if (!(waiting.geometry == resume.geometry)) {
-    refuse(resume.request, RefusalCode::bad_segment,
-           "the segments that were handed back have another geometry than the channel");
+    return refuse_segment(
+        resume.request, false,
+        "the segments that were handed back have another geometry than the channel");
+  }
+  if (!waiting.may_be_taken_by(peer_)) {
+    server_.environment().counters.add(DaemonCounter::channels_refused_segment);
+    telemetry::process_log().log(
+        spdlog::level::warn, "resume:" + peer_.principal.name,
+        "channel not taken back: it belongs to {} channel={} principal={} pid={}", waiting.user,
+        number, peer_.principal.name, peer_.pid);
+    refuse(resume.request, RefusalCode::not_allowed,
+           "the channel belongs to user " + waiting.user + " (uid " + std::to_string(waiting.uid) +
+               "): only that user or the process that opened it can take it back");
     return true;
   }
   auto opened = ipc::make_message<ipc::Opened>();

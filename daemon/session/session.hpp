@@ -66,6 +66,7 @@ class Session {
   /// Opened, once the descriptors are kept.
   void answer_open(std::uint32_t number);
   void answer_resume(std::uint32_t number);
+  bool refuse_segment(std::uint32_t request, bool system, const std::string& why);
   /// Offers a channel that was adopted without its client.
   bool offer_waiting(const ipc::ResumeProducer& resume, std::uint32_t number,
                      const KeptChannels::Waiting& waiting);

@@ -34,6 +34,10 @@ def open_producer(ring=65536, reports_ring=65536, topics=4, reports=0, profile=b
     )
 
 
+def resume_producer(geometry: bytes, reports=0, profile=b"default") -> bytes:
+    return message(RESUME_PRODUCER, struct.pack("<II88s64s", 1, reports, geometry, profile))
+
+
 def close_channel(channel: int) -> bytes:
     return message(CLOSE, struct.pack("<II", channel, 0))
 
@@ -110,6 +114,12 @@ class RawSession:
         _, _, _, _, session, token, _ = struct.unpack("<4HQ16s32s", answer.body)
         return session, token
 
+    def hand_back(self, channel: "RawChannel", c2d=None) -> Answer:
+        """Shows kfastd the channel's segments (`c2d` in place of the first); its answer."""
+        given = channel.c2d_fd if c2d is None else c2d
+        self.send(resume_producer(channel.geometry), (given, channel.d2c_fd))
+        return self.receive()
+
     def open(self, **options) -> "RawChannel":
         self.send(open_producer(**options))
         answer = self.receive()
@@ -123,6 +133,7 @@ class RawChannel:
     def __init__(self, opened: Answer):
         fields = struct.unpack("<IIQQ10QII", opened.body)
         self.number, self.position = fields[1], fields[2]
+        self.geometry = opened.body[24:112]
         (
             self.c2d_bytes,
             self.d2c_bytes,
