@@ -38,6 +38,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int kFirstListenFd = 3;
 constexpr std::size_t kMaxMessage = 4096;
 constexpr std::size_t kMaxFdsOfMessage = 64;
+/// Descriptors of the keeper that are not kept for kfastd, and of messages.
+constexpr std::size_t kOwnDescriptors = 128;
+constexpr std::size_t kMostDescriptors = 65536;
 constexpr std::chrono::milliseconds kFirstDelay{100};
 constexpr std::chrono::milliseconds kLongestDelay{10'000};
 /// A child that lived this long did not die of its start.
@@ -123,6 +126,37 @@ void notify_upwards(const std::string& text) {
                              static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)));
 }
 
+/// How many descriptors can be kept.
+std::size_t most_descriptors() {
+  rlimit limit{};
+  static_cast<void>(::getrlimit(RLIMIT_NOFILE, &limit));
+  return std::clamp<std::size_t>(limit.rlim_cur, kOwnDescriptors + 1, kMostDescriptors) -
+         kOwnDescriptors;
+}
+
+/// Makes the given descriptors 3, 4, … in their order, without CLOEXEC. Needs one number more than
+/// there are: nearly all that the limit allows may be in use.
+void put_in_order(std::vector<int>& given) {
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const int place = kFirstListenFd + static_cast<int>(i);
+    if (given[i] == place) {
+      ::fcntl(place, F_SETFD, 0);
+      continue;
+    }
+    const auto there =
+        std::find(given.begin() + static_cast<std::ptrdiff_t>(i), given.end(), place);
+    if (there != given.end()) {
+      *there = ::fcntl(place, F_DUPFD_CLOEXEC, kFirstListenFd);
+    }
+    // What has no place is passed as nothing: kfastd names it.
+    if (given[i] < 0 || ::dup2(given[i], place) < 0) {
+      ::close(place);
+      continue;
+    }
+    ::close(given[i]);
+  }
+}
+
 class Keeper {
  public:
   Keeper(int argc, char** argv) : arguments_(argv, argv + argc) {}
@@ -168,7 +202,9 @@ bool Keeper::set_up() {
     return false;
   }
   // --keeper may stand anywhere among the arguments; the child must not have it.
-  std::erase_if(arguments_, [](const char* each) { return std::string_view(each) == "--keeper"; });
+  std::erase_if(arguments_, [](const char* each) {
+    return std::string_view(each) == "--keeper" || std::string_view(each).starts_with("--keeper=");
+  });
   arguments_.push_back(nullptr);
   return socket_.open();
 }
@@ -195,25 +231,17 @@ void Keeper::become_child(const std::string& names) {
   if (::getppid() != parent) {
     ::_exit(1);
   }
-  const std::size_t count = kept_.entries().size();
-  // Out of the way first, where one could lie in the place of another.
-  const int beyond = kFirstListenFd + static_cast<int>(count);
-  std::vector<int> moved;
+  std::vector<int> given;
   for (const KeptSet::Entry& each : kept_.entries()) {
-    moved.push_back(::fcntl(each.fd.get(), F_DUPFD_CLOEXEC, beyond));
+    given.push_back(each.fd.get());
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    // What has no place is passed as nothing: kfastd names it.
-    if (moved[i] < 0 || ::dup2(moved[i], kFirstListenFd + static_cast<int>(i)) < 0) {
-      ::close(kFirstListenFd + static_cast<int>(i));
-    }
-  }
+  put_in_order(given);
   ::setenv("NOTIFY_SOCKET", socket_.path().c_str(), 1);
-  ::setenv("FDSTORE", "65536", 1);
+  ::setenv("FDSTORE", std::to_string(most_descriptors()).c_str(), 1);
   ::setenv("KFAST_KEEPER", "1", 1);
-  if (count != 0) {
+  if (!given.empty()) {
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-    ::setenv("LISTEN_FDS", std::to_string(count).c_str(), 1);
+    ::setenv("LISTEN_FDS", std::to_string(given.size()).c_str(), 1);
     ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
   }
   ::sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
@@ -250,6 +278,11 @@ void Keeper::on_message() {
       }
     }
   }
+  if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    std::fprintf(stderr,
+                 "kfastd --keeper: a message has lost its descriptors: raise the limit of open "
+                 "files (ulimit -n)\n");
+  }
   if (child_ == 0 || from.pid != child_) {
     std::fprintf(stderr, "kfastd --keeper: a message of process %d is not kfastd's: ignored\n",
                  static_cast<int>(from.pid));
@@ -267,9 +300,12 @@ void Keeper::on_signal() {
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     const int signal = static_cast<int>(info.ssi_signo);
     if (signal == SIGCHLD) {
+      // As the first process of a container we are the parent of orphans, too.
       int status = 0;
-      if (child_ > 0 && ::waitpid(child_, &status, WNOHANG) == child_) {
-        on_child_ended(status);
+      for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (ended == child_) {
+          on_child_ended(status);
+        }
       }
       continue;
     }

@@ -1,0 +1,85 @@
+"""kfastd --keeper as a process: its children, its limits, how it is called."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+from harness.daemon import Kfastd, config_for, default_binary
+from harness.mock_broker import MockBroker
+from harness.raw_session import RawSession
+
+# Runs kfastd with a child that is not its own, which ends when the file is there.
+_WITH_ORPHAN = """#!{python}
+import os, sys, time
+child = os.fork()
+if child == 0:
+    os.closerange(0, 3)
+    while not os.path.exists("{directory}/end"):
+        time.sleep(0.01)
+    os._exit(0)
+print("orphan", child, flush=True)
+os.execv("{kfastd}", ["kfastd", *sys.argv[1:]])
+"""
+
+_WITH_FEW_DESCRIPTORS = """#!/bin/sh
+exec prlimit --nofile={most}:{most} -- "{kfastd}" "$@"
+"""
+
+
+@pytest.fixture
+def config():
+    with MockBroker() as broker:
+        yield config_for(broker.bootstrap)
+
+
+def script(directory, text: str, **values):
+    path = directory / "kfastd"
+    path.write_text(text.format(kfastd=default_binary(), directory=directory, **values))
+    path.chmod(0o755)
+    return path
+
+
+def child_of(kfastd) -> int:
+    """The kfastd that the keeper runs now."""
+    return int((kfastd.socket_dir / "kfastd.lock").read_text())
+
+
+def parent_of(pid: int) -> int:
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("argument", ["--keeper", "--keeper=true"])
+def test_a_keeper_has_one_child_however_it_was_told(config, argument):
+    with Kfastd(config, arguments=(argument,)) as kfastd:
+        assert parent_of(child_of(kfastd)) == kfastd.pid
+
+
+def test_a_keeper_passes_on_what_it_has_with_hardly_a_descriptor_left(config, tmp_path):
+    binary = script(tmp_path, _WITH_FEW_DESCRIPTORS, most=400)
+    with Kfastd(config, binary=binary, arguments=("--keeper",)) as kfastd:
+        with RawSession(kfastd.socket_dir) as session:
+            session.greet()
+            for _ in range(50):
+                session.open(ring=4096, reports_ring=4096, topics=1).close()
+            kfastd.notify.clear()
+            os.kill(child_of(kfastd), signal.SIGKILL)
+            kfastd.wait_ready()
+            kfastd.wait_log("200 descriptors are kept")
+            for number in range(1, 51):
+                kfastd.wait_log(f"channel adopted channel={number} ")
+
+
+def test_a_keeper_reaps_children_that_are_not_its_own(config, tmp_path):
+    binary = script(tmp_path, _WITH_ORPHAN, python=sys.executable)
+    with Kfastd(config, binary=binary, arguments=("--keeper",)) as kfastd:
+        orphan = kfastd.wait_log(r"orphan (\d+)").group(1)
+        pidfd = os.pidfd_open(int(orphan))
+        (tmp_path / "end").touch()
+        try:
+            while True:
+                signal.pidfd_send_signal(pidfd, 0)  # succeeds for a zombie
+        except ProcessLookupError:
+            os.close(pidfd)
