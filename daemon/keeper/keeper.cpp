@@ -313,6 +313,10 @@ void Keeper::on_signal() {
     if (child_ > 0) {
       ::kill(child_, signal);
     } else if (stopping_) {
+      std::fprintf(stderr,
+                   "kfastd --keeper: told to stop while kfastd does not run: %zu descriptors are "
+                   "given up, with the records of workers that are gone\n",
+                   kept_.entries().size());
       exit_code_ = 1;
     }
   }

@@ -9,6 +9,7 @@ import pytest
 from harness.daemon import Kfastd, config_for, default_binary
 from harness.mock_broker import MockBroker
 from harness.raw_session import RawSession
+from harness.worker import Worker
 
 # Runs kfastd with a child that is not its own, which ends when the file is there.
 _WITH_ORPHAN = """#!{python}
@@ -83,3 +84,15 @@ def test_a_keeper_reaps_children_that_are_not_its_own(config, tmp_path):
                 signal.pidfd_send_signal(pidfd, 0)  # succeeds for a zombie
         except ProcessLookupError:
             os.close(pidfd)
+
+
+def test_a_keeper_that_is_killed_takes_what_it_kept_with_it_and_kfastd_says_so():
+    config = config_for("127.0.0.1:1", drain_timeout_ms=1)
+    with Kfastd(config, arguments=("--keeper",)) as kfastd:
+        with Worker(kfastd.socket_dir) as worker:
+            worker.send("orders", None, b"v")
+            worker.kill()
+        os.kill(kfastd.pid, signal.SIGKILL)
+        kfastd.wait_log("NOTIFY_SOCKET takes no message")
+        kfastd.wait_log("records of workers that are gone are lost.* channels= 1")
+        kfastd.kill()
