@@ -330,9 +330,11 @@ void Server::post_channel_closed(std::uint64_t id, std::uint32_t channel) {
     environment_.counters.sub(DaemonCounter::channels);
     show_ring_bytes();
     kept_.forget(channel);
-    const auto found = sessions_.find(id);
-    if (found != sessions_.end()) {
-      found->second->forget_channel(channel);
+    for (const auto& [each, session] : sessions_) {
+      // Of one that waited for its client nobody knows who has taken it over since.
+      if (each == id || id == kNoSession) {
+        session->forget_channel(channel);
+      }
     }
     spdlog::info("channel closed channel={}", channel);
   });

@@ -71,6 +71,7 @@ class Server {
   [[nodiscard]] Result<policy::Lease> lease(const policy::Principal& principal,
                                             policy::Resource resource, std::uint64_t amount = 1);
   void post_violation(std::uint64_t session, std::string rule);
+  static constexpr std::uint64_t kNoSession = 0;
   void post_channel_closed(std::uint64_t session, std::uint32_t channel);
   void post_absent_violation(std::uint32_t channel, std::string rule);
 

@@ -271,8 +271,7 @@ void Shard::adopt(NewChannel request) {
 void Shard::welcome_client(std::uint32_t number, std::shared_ptr<ClientLink> link) {
   const auto found = by_number_.find(number);
   if (found == by_number_.end()) {
-    link->channel_closed(number);
-    return;
+    return;  // its client has closed it before; word of that is on its way
   }
   Slot& slot = slots_[found->second];
   slot.link = std::move(link);

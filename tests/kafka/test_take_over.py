@@ -1,5 +1,6 @@
 """Who may take a channel over that was kept while kfastd and worker were apart."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -128,3 +129,34 @@ def test_of_two_sessions_that_were_offered_a_channel_the_first_to_confirm_has_it
             third.greet()
             answer = third.hand_back(waiting)
             assert answer.kind == REFUSED and answer.refusal[0] == BUSY
+
+
+def test_a_channel_that_is_closed_and_taken_over_at_once_is_counted_once(kept):
+    with contextlib.ExitStack() as before:
+        clients = []
+        for _ in range(100):
+            session = before.enter_context(RawSession(kept.socket_dir))
+            session.greet()
+            clients.append(session.open(ring=4096, reports_ring=4096, topics=1))
+        kept.kill()
+    kept.start()
+    sessions = []
+    for channel in clients:
+        session = RawSession(kept.socket_dir)
+        session.greet()
+        answer = session.hand_back(channel)
+        assert answer.kind == OPENED
+        for descriptor in answer.fds:
+            os.close(descriptor)
+        sessions.append(session)
+    for session, channel in zip(sessions, clients):
+        channel.say_closed()
+        for _ in range(3000):
+            pass  # the end of the channel is under way when it comes
+        session.send(confirm(channel.number))
+    for session, channel in zip(sessions, clients):
+        session.close()
+        channel.close()
+    for number in range(1, 101):
+        kept.wait_log(f"channel closed channel={number}$")
+    assert kfastctl.stat(kept.socket_dir).value("kfast_channels") == 0

@@ -150,6 +150,10 @@ class RawChannel:
         self.c2d = mmap.mmap(self.c2d_fd, self.c2d_bytes)
         self.d2c = mmap.mmap(self.d2c_fd, self.d2c_bytes, prot=mmap.PROT_READ)
 
+    @staticmethod
+    def number_of(opened: Answer) -> int:
+        return struct.unpack_from("<II", opened.body)[1]
+
     def close(self) -> None:
         """Lets go of the memory and the descriptors."""
         self.c2d.close()
@@ -171,6 +175,11 @@ class RawChannel:
 
     def set_tail(self, tail: int) -> None:
         struct.pack_into("<Q", self.c2d, 0, tail)
+
+    def say_closed(self) -> None:
+        """As a client does that lets go of the channel while it has no session."""
+        struct.pack_into("<I", self.c2d, 388, 1)
+        os.eventfd_write(self.doorbell, 1)
 
     def ask_for_wake(self, count: int = 1) -> None:
         struct.pack_into("<Q", self.c2d, 256, count)
