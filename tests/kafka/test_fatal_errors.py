@@ -10,6 +10,7 @@ from harness.kfast import DELIVERED, Producer
 from harness.mock_broker import MockBroker
 from harness.worker import Worker
 
+NO_ERROR = 0
 OUT_OF_ORDER_SEQUENCE_NUMBER = 45
 
 
@@ -74,3 +75,38 @@ def test_a_kfastd_that_ends_in_the_middle_of_it_loses_nothing(end):
             reports = producer.wait_reports(len(sent))
             assert {report.position for report in reports} == set(sent)
             assert all(report.outcome == DELIVERED for report in reports)
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dead"])
+def test_a_channel_whose_worker_is_away_survives_it(dies):
+    config = {"batch.num.messages": 100, "max.in.flight.requests.per.connection": 1}
+    with MockBroker() as broker, Kfastd(config_for(broker.bootstrap, config), fd_store=True) as kfastd:
+        topic, count = broker.topic("orders"), 2000
+        with Worker(kfastd.socket_dir) as worker:
+            worker.send(topic, None, b"warm")
+            worker.wait_reports(1)
+            kfastd.kill()
+            sent = [worker.send(topic, None, b"%d" % n) for n in range(count)]
+            if dies:
+                worker.kill()
+            broker.fail(NO_ERROR, count=5)  # some are delivered before it
+            broker.fail(OUT_OF_ORDER_SEQUENCE_NUMBER)
+            kfastd.start()
+            kfastd.wait_log("fatal Kafka error profile=default")
+            kfastd.wait_log("Kafka producer replaced profile=default")
+            if dies:
+                kfastd.wait_log("channel closed channel=1")
+            else:
+                reports = worker.wait_reports(count)
+                assert [report.position for report in reports] == sent
+                assert all(report.outcome == DELIVERED for report in reports)
+                assert len({report.offset for report in reports}) == count
+                worker.flush()
+                assert worker.reports() == [] and worker.used_bytes() == 0
+        stats = kfastctl.stat(kfastd.socket_dir)
+        assert stats.outcomes(topic) == {"delivered": count}
+        again = stats.value(
+            "kfast_resubmitted_messages_total", topic=topic, reason="instance_replaced"
+        )
+        assert 1 <= again <= count - 500, "what had its outcome is not sent again"
+        assert kfastctl.stat(kfastd.socket_dir).value("kfast_violations_total") == 0

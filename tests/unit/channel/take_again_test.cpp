@@ -1,5 +1,7 @@
 // The Kafka instance behind a channel is replaced: what has no outcome is taken from the ring
 // again.
+#include <algorithm>
+
 #include "channel_fixture.hpp"
 
 namespace kfast::daemon::channel::test {
@@ -155,6 +157,134 @@ TEST_F(TakeAgainTest, AChannelThatDrainsTakesAgainUpToItsEnd) {
   deliver(1);
   ASSERT_TRUE(channel_->finish_round());
   EXPECT_TRUE(channel_->drained());
+}
+
+// ---- while the client is away: the head waits for it, whatever has its outcome ------------------
+
+class TakeAgainAwayTest : public TakeAgainTest {
+ protected:
+  /// The daemon before died with `one` delivered and `two` handed over; the client sends on.
+  void SetUp() override {
+    open();
+    one_ = send("one");
+    two_ = send("two");
+    take();
+    deliver(0, 5);
+    adopt_without_client();
+    three_ = send("three");
+    take();
+    EXPECT_EQ(sink_->values, (std::vector<std::string>{"two", "three"}));
+  }
+  std::uint64_t one_ = 0;
+  std::uint64_t two_ = 0;
+  std::uint64_t three_ = 0;
+};
+
+TEST_F(TakeAgainAwayTest, WhatHasItsOutcomeIsNeitherSentNorReportedAgain) {
+  deliver(0, 7);
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(channel_->head(), 0U);
+  replace_instance();
+  EXPECT_EQ(channel_->take(*sink_, kOpaqueBase, 1000, kNow).violation, nullptr);
+  EXPECT_EQ(sink_->values, (std::vector<std::string>{"three"}));
+  deliver(0, 9);
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(channel_->head(), 0U) << "the client is not here";
+  EXPECT_EQ(channel_->in_flight(), 0U);
+  client_comes();
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->read_reports().records,
+            (std::vector<ReadReport>{{one_, 0, Outcome::delivered, 0, -1, -1},
+                                     {two_, 0, Outcome::delivered, 0, 1, 7},
+                                     {three_, 0, Outcome::delivered, 0, 1, 9}}));
+  EXPECT_EQ(client_->daemon_words().head.load(), client_->words().tail.load());
+}
+
+TEST_F(TakeAgainAwayTest, TheClientComesInTheMiddleOfIt) {
+  deliver(0, 7);
+  ASSERT_TRUE(channel_->finish_round());
+  replace_instance();
+  client_comes();
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(channel_->head(), 0U) << "what is taken again has to be passed first";
+  const std::uint64_t four = send("four");
+  take();
+  EXPECT_EQ(sink_->values, (std::vector<std::string>{"three", "four"}));
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(channel_->head(), three_);
+  deliver(0, 9);
+  deliver(1, 10);
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->read_reports().records,
+            (std::vector<ReadReport>{{one_, 0, Outcome::delivered, 0, -1, -1},
+                                     {two_, 0, Outcome::delivered, 0, 1, 7},
+                                     {three_, 0, Outcome::delivered, 0, 1, 9},
+                                     {four, 0, Outcome::delivered, 0, 1, 10}}));
+  EXPECT_EQ(channel_->used_bytes(), 0U);
+}
+
+TEST_F(TakeAgainAwayTest, ALostOneIsNotTakenForADeliveredOne) {
+  fail(0);
+  ASSERT_TRUE(channel_->finish_round());
+  replace_instance();
+  take();
+  deliver(0);
+  ASSERT_TRUE(channel_->finish_round());
+  adopt_without_client();
+  take();
+  EXPECT_TRUE(sink_->values.empty()) << "everything has its outcome";
+  ASSERT_TRUE(channel_->finish_round());
+  client_comes();
+  EXPECT_EQ(client_->read_reports().records,
+            (std::vector<ReadReport>{{one_, 0, Outcome::delivered, 0, -1, -1},
+                                     {two_, 0, Outcome::unknown, 0, -1, -1},
+                                     {three_, 0, Outcome::delivered, 0, -1, -1}}));
+}
+
+TEST_F(TakeAgainAwayTest, AFurtherDaemonSendsWhatHadNoOutcomeOnceMore) {
+  deliver(1);
+  ASSERT_TRUE(channel_->finish_round());
+  replace_instance();
+  take();
+  EXPECT_EQ(sink_->values, (std::vector<std::string>{"two"}));
+  adopt_without_client();
+  take();
+  EXPECT_EQ(sink_->values, (std::vector<std::string>{"two"}));
+  EXPECT_EQ(counted(TopicCounter::resubmitted_daemon_restart), 2U);
+  EXPECT_EQ(counted(TopicCounter::resubmitted_instance_replaced), 1U);
+  deliver(0);
+  ASSERT_TRUE(channel_->finish_round());
+  client_comes();
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->read_reports().records.size(), 3U);
+  EXPECT_EQ(channel_->used_bytes(), 0U);
+}
+
+TEST_F(TakeAgainAwayTest, AFullRingKeepsItsRoomForReports) {
+  std::vector<std::uint64_t> positions{one_, two_, three_};
+  // As many as the report ring of 4 KiB has credit for.
+  while (positions.size() < ipc::report_credit(4096, 0)) {
+    positions.push_back(send("v"));
+  }
+  take();
+  for (std::size_t i = 0; i < sink_->sequences.size(); i += 2) {
+    deliver(i, static_cast<std::int64_t>(100 - i));  // no two in one frame
+  }
+  ASSERT_TRUE(channel_->finish_round());
+  replace_instance();
+  take();
+  for (std::size_t i = 0; i < sink_->sequences.size(); ++i) {
+    deliver(i, static_cast<std::int64_t>(1000 - 2 * i));
+  }
+  ASSERT_TRUE(channel_->finish_round()) << "each has one report, so there is room";
+  client_comes();
+  ASSERT_TRUE(channel_->finish_round());
+  std::vector<std::uint64_t> reported;
+  for (const ReadReport& report : client_->read_reports().records) {
+    reported.push_back(report.position);
+  }
+  std::sort(reported.begin(), reported.end());
+  EXPECT_EQ(reported, positions);
 }
 
 }  // namespace
