@@ -52,3 +52,10 @@ def kfastd(kafka):
     """kfastd on the one-broker Kafka with its defaults, new for each test; must end cleanly."""
     with Kfastd(config_for(kafka.bootstrap)) as daemon:
         yield daemon
+
+
+@pytest.fixture
+def kept(kafka):
+    """kfastd under a store like systemd's."""
+    with Kfastd(config_for(kafka.bootstrap), fd_store=True) as daemon:
+        yield daemon

@@ -2,7 +2,6 @@
 
 import os
 import random
-import socket
 import subprocess
 import sys
 import textwrap
@@ -12,18 +11,11 @@ from pathlib import Path
 import pytest
 
 from harness import kfastctl
-from harness.daemon import Kfastd, config_for
-from harness.kfast import DELIVERED, Producer
+from harness.kept import names, numbers, of_channel, send_away, values_of, wait_empty
+from harness.kfast import DELIVERED
 from harness.process import Process
 from harness.raw_session import RawSession, record_frame
 from harness.worker import Worker
-
-
-@pytest.fixture
-def kept(kafka):
-    """kfastd under a store like systemd's."""
-    with Kfastd(config_for(kafka.bootstrap), fd_store=True) as daemon:
-        yield daemon
 
 
 @pytest.fixture
@@ -33,41 +25,6 @@ def paused(kafka):
         yield lambda: kafka.pause(1)
     finally:
         kafka.resume(1)
-
-
-def names(kfastd) -> set:
-    """What is stored once everything that kfastd has sent until now is taken."""
-    kfastd.notify.settle()
-    return set(kfastd.notify.stored)
-
-
-def wait_empty(kfastd, timeout: float = 60) -> None:
-    """Waits until nothing is stored: each channel was delivered and closed."""
-    deadline = time.monotonic() + timeout
-    mark = 0
-    while names(kfastd):
-        assert time.monotonic() < deadline, names(kfastd)
-        kfastd.wait_log("channel closed", since=mark)
-        mark = kfastd.mark()
-
-
-def of_channel(number: int, generation: int = 1) -> set:
-    return {f"kf{number}.{part}" for part in ("c2d", "bell", "pid", f"d2c.{generation}")}
-
-
-def values_of(kafka, topic, count):
-    return [record.value for record in kafka.witness.read(topic, count=count)]
-
-
-def numbers(count, first=0):
-    return [b"%d" % n for n in range(first, first + count)]
-
-
-def send_away(worker, kfastd, topic, count, first=0):
-    """Sends records that no kfastd has seen: it is dead."""
-    assert not kfastd.running
-    for n in range(first, first + count):
-        worker.send(topic, None, b"%d" % n)
 
 
 # Both dead
@@ -396,137 +353,3 @@ def test_workers_and_kfastd_are_killed_at_once_again_and_again(kafka, kept):
         tally = tallies[name]
         assert (tally.missing, tally.out_of_order) == (0, 0), (name, count, tally)
         assert count <= tally.last + 1 <= count + 1, "of the last one nobody was told"
-
-
-# The store itself
-
-
-def test_a_client_gets_nothing_before_it_is_kept(kept):
-    kept.notify.hold_barriers()
-    with RawSession(kept.socket_dir, timeout=0.5) as session:
-        session.greet()
-        with pytest.raises(TimeoutError):
-            session.open()
-        kept.notify.wait_barrier()
-        assert names(kept) == of_channel(1)
-        kept.notify.release_barriers()
-        session.socket.settimeout(30)
-        assert session.receive().fds
-
-
-def test_a_client_that_leaves_before_it_is_kept_leaves_nothing(kept):
-    kept.notify.hold_barriers()
-    with RawSession(kept.socket_dir, timeout=0.2) as session:
-        session.greet()
-        with pytest.raises(TimeoutError):
-            session.open()
-        kept.notify.wait_barrier()
-    with RawSession(kept.socket_dir) as session:
-        session.greet()
-        kept.notify.release_barriers()
-        session.open().close()
-        assert names(kept) == of_channel(2)
-
-
-def test_closed_channels_leave_nothing_in_the_store(kafka, kept):
-    topic = kafka.topic("leave-nothing")
-    for _ in range(20):
-        with Producer(kept.socket_dir) as producer:
-            producer.send(topic, None, b"v")
-            producer.flush()
-    kept.wait_log("channel closed channel=20")
-    assert names(kept) == set()
-    assert len(os.listdir(f"/proc/{kept.pid}/fd")) < 100
-
-
-def test_channels_beyond_the_limits_are_adopted(kafka, kept):
-    topic = kafka.topic("limits")
-    with Worker(kept.socket_dir) as a, Worker(kept.socket_dir) as b:
-        for worker in (a, b):
-            worker.send(topic, None, b"first")
-            worker.wait_reports(1)
-        kept.kill()
-        send_away(a, kept, topic, 5)
-        send_away(b, kept, topic, 5, first=5)
-        config = config_for(kafka.bootstrap)
-        config["limits"] = {"default": {"channels": 1}}
-        kept.write_config(config)
-        kept.start()
-        assert sorted(values_of(kafka, topic, 12)[2:]) == numbers(10)
-        assert len(a.wait_reports(5)) == len(b.wait_reports(5)) == 5
-
-
-def test_a_profile_that_is_missing_keeps_the_segments_until_it_is_back(kafka, kept):
-    topic = kafka.topic("profile")
-    with Worker(kept.socket_dir) as worker:
-        worker.send(topic, None, b"0")
-        worker.wait_reports(1)
-        kept.kill()
-        send_away(worker, kept, topic, 9, first=1)
-        worker.kill()
-    whole = config_for(kafka.bootstrap)
-    other = config_for(kafka.bootstrap, profiles={"other": {}})
-    del other["profiles"]["default"]
-    kept.write_config(other)
-    kept.start()
-    kept.wait_log('kept segments are not delivered: kfastd.toml has no profile "default"')
-    assert names(kept) == of_channel(1)
-    kept.write_config(whole)
-    kept.restart()
-    kept.wait_log("channel closed channel=1")
-    assert values_of(kafka, topic, 10) == numbers(10)
-
-
-def memfd(size: int, text: bytes = b"") -> int:
-    descriptor = os.memfd_create("garbage")
-    os.truncate(descriptor, size)
-    os.pwrite(descriptor, text, 0)
-    return descriptor
-
-
-def test_garbage_in_the_store_is_named_and_thrown_out(kafka, kept):
-    topic = kafka.topic("garbage")
-    with Worker(kept.socket_dir) as worker:
-        worker.send(topic, None, b"0")
-        worker.wait_reports(1)
-        kept.kill()
-        send_away(worker, kept, topic, 9, first=1)
-        stored = kept.notify.stored
-        page = os.pread(stored["kf1.d2c.1"][0], 4096, 0)
-        garbage = {
-            "nonsense": os.open("/dev/null", os.O_RDONLY),
-            "kf0.c2d": os.open("/dev/null", os.O_RDONLY),
-            "kf007.c2d": os.open("/dev/null", os.O_RDONLY),
-            "kf9.c2d": os.open("/dev/null", os.O_RDONLY),
-            "kf9.d2c.1": os.pipe()[0],
-            "kf10.d2c.1": memfd(100),
-            "kf11.c2d": memfd(4096),
-            "kf11.d2c.1": memfd(8192),
-            "kf12.c2d": memfd(1 << 20),
-            "kf12.d2c.1": memfd(len(page), page),
-            "kf13.bell": os.eventfd(0),
-            "kf14.c2d": os.open("/", os.O_RDONLY),
-            "kf14.d2c.4294967295": memfd(4096),
-            "kf1.d2c.9": socket.socket().detach(),
-        }
-        for name, descriptor in garbage.items():
-            stored[name] = [descriptor]
-        kept.start()
-        for n in (9, 10, 11, 12):
-            kept.wait_log(f"kept segments are given up channel={n}: .*kf{n}.d2c.1")
-        kept.wait_log("kfastd was started with is closed.*name=nonsense")
-        assert values_of(kafka, topic, 10) == numbers(10)
-        assert names(kept) == of_channel(1, generation=10)
-        assert len(worker.wait_reports(9)) == 9
-
-
-def test_a_store_that_keeps_nothing_changes_nothing(kafka, kfastd):
-    topic = kafka.topic("keeps-nothing")
-    with Worker(kfastd.socket_dir) as worker:
-        worker.send(topic, None, b"0")
-        worker.wait_reports(1)
-        kfastd.kill()
-        send_away(worker, kfastd, topic, 9, first=1)
-        kfastd.start()
-        assert len(worker.wait_reports(9)) == 9
-    assert values_of(kafka, topic, 10) == numbers(10)
