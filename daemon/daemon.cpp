@@ -57,7 +57,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
     return Failure{loop.error()};
   }
   self->loop_ = loop.take();
-  self->store_ = std::make_unique<session::FdStore>(*self->loop_);
+  self->store_ = std::make_unique<session::FdStore>(*self->loop_, self->counters_);
 
   const std::uint64_t epoch = random_epoch();
   auto shard =
@@ -103,7 +103,15 @@ void Daemon::announce_serving() {
   stats_->set_phase(telemetry::Phase::running);
   spdlog::info("kfastd {} serves {} librdkafka={} profiles={}", KFAST_DAEMON_VERSION,
                config_.daemon.socket_dir, rd_kafka_version_str(), config_.profiles.size());
-  notify("READY=1\nSTATUS=serving");
+  tell("READY=1\nSTATUS=serving");
+}
+
+void Daemon::tell(const std::string& state) {
+  if (store_->active()) {
+    store_->tell(state);  // behind what is kept, and it does not wait
+  } else {
+    notify(state);
+  }
 }
 
 void Daemon::on_signal() {
@@ -130,7 +138,8 @@ void Daemon::on_signal() {
 }
 
 void Daemon::begin_drain() {
-  drain_ = Drain::begin({*loop_, *server_, *store_, *shard_, *stats_, counters_},
+  drain_ = Drain::begin({*loop_, *server_, *store_, *shard_, *stats_, counters_,
+                         [this](const std::string& state) { tell(state); }},
                         std::chrono::milliseconds(config_.daemon.drain_timeout_ms));
 }
 

@@ -41,6 +41,8 @@ class Daemon {
   void on_signal();
   void begin_drain();
   void announce_serving();
+  /// To whoever started us, as of sd_notify(3).
+  void tell(const std::string& state);
 
   config::Config config_;
   std::unique_ptr<kafka::DevBroker> dev_broker_;

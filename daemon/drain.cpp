@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "process.hpp"
 
@@ -33,14 +34,14 @@ std::string wait_for_us(seconds left) {
 }  // namespace
 
 std::unique_ptr<Drain> Drain::begin(Environment environment, milliseconds at_most) {
-  std::unique_ptr<Drain> self(new Drain(environment, at_most));
+  std::unique_ptr<Drain> self(new Drain(std::move(environment), at_most));
+  Drain* drain = self.get();
   spdlog::info("stopping: taking what was sent and flushing it, for at most {} ms",
                at_most.count());
-  notify("STOPPING=1\nSTATUS=draining" + wait_for_us(ceil<seconds>(at_most)));
-  environment.stats.begin_drain(at_most);
-  environment.server.begin_drain();
-  Drain* drain = self.get();
-  environment.shard.drain(
+  drain->environment_.notify("STOPPING=1\nSTATUS=draining" + wait_for_us(ceil<seconds>(at_most)));
+  drain->environment_.stats.begin_drain(at_most);
+  drain->environment_.server.begin_drain();
+  drain->environment_.shard.drain(
       at_most,
       {[drain](shard::Waiting waiting) {
          drain->environment_.loop.post([drain, waiting] { drain->tell(waiting); });
@@ -67,7 +68,7 @@ void Drain::tell(const shard::Waiting& waiting) const {
   if (waiting.bytes != 0) {
     status += fmt::format(", {} bytes of rings are not taken yet", waiting.bytes);
   }
-  notify(status + fmt::format(", {} s left", left.count()) + wait_for_us(left));
+  environment_.notify(status + fmt::format(", {} s left", left.count()) + wait_for_us(left));
 }
 
 void Drain::finish(const shard::Undelivered& left) {
@@ -112,7 +113,7 @@ void Drain::finish(const shard::Undelivered& left) {
                 more, left.dead_channels);
     outcome_ += (outcome_.empty() ? "" : "; ") + which;
   }
-  notify("STATUS=flushed: " + outcome_ + wait_for_us(seconds(0)));
+  environment_.notify("STATUS=flushed: " + outcome_ + wait_for_us(seconds(0)));
   environment_.loop.stop();
 }
 

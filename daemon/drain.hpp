@@ -2,8 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "session/event_loop.hpp"
 #include "session/fd_store.hpp"
@@ -27,6 +29,7 @@ class Drain {
     shard::Shard& shard;
     telemetry::StatsSegment& stats;
     telemetry::DaemonBlock& counters;
+    std::function<void(const std::string&)> notify;  // sd_notify(3)'s messages
   };
 
   /// Everything new is refused from now on; what was sent is flushed for `at_most` this long.
@@ -45,7 +48,8 @@ class Drain {
 
  private:
   Drain(Environment environment, std::chrono::milliseconds at_most)
-      : environment_(environment), deadline_(std::chrono::steady_clock::now() + at_most) {}
+      : environment_(std::move(environment)),
+        deadline_(std::chrono::steady_clock::now() + at_most) {}
   void tell(const shard::Waiting& waiting) const;
   void finish(const shard::Undelivered& left);
 

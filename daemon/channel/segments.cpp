@@ -164,6 +164,13 @@ SegmentResult<LeftBehind> read_left_behind(const ipc::Fd& d2c) {
   return left;
 }
 
+bool has_records(const ipc::Fd& c2d) {
+  std::uint64_t tail = 0;
+  return ::pread(c2d.get(), &tail, sizeof tail, offsetof(ipc::C2dHeader, tail)) ==
+             static_cast<ssize_t>(sizeof tail) &&
+         tail != 0;
+}
+
 std::uint64_t inode_of(const ipc::Fd& fd) {
   struct stat status {};
   return ::fstat(fd.get(), &status) == 0 ? status.st_ino : 0;

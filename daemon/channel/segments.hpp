@@ -98,6 +98,9 @@ struct LeftBehind {
 /// Only then its inode_of() says which one it is: other file systems give their files any number.
 [[nodiscard]] SegmentResult<bool> check_c2d(const ipc::Geometry& geometry, const ipc::Fd& c2d);
 
+/// Whether a c2d segment, by its first page, was ever used.
+[[nodiscard]] bool has_records(const ipc::Fd& c2d);
+
 /// The inode behind a descriptor: tells whether two descriptors are the same segment. 0 when it
 /// cannot be read.
 [[nodiscard]] std::uint64_t inode_of(const ipc::Fd& fd);

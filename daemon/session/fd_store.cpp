@@ -2,15 +2,18 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -27,6 +30,10 @@ constexpr int kMostListenFds = 1 << 20;
 constexpr std::size_t kMaxNamesBytes = std::size_t{120} * 1024;
 /// What is left is for more descriptors of channels that are kept already.
 constexpr std::size_t kNamesOfChannels = std::size_t{88} * 1024;
+
+/// How long the other side may take to answer. Less than a worker waits for its channel
+/// (connect.timeout.ms).
+constexpr int kPatienceSeconds = 3;
 
 int number_in(const char* text) {
   int value = 0;
@@ -97,20 +104,28 @@ std::vector<KeptFd> take_kept_fds() {
   return kept;
 }
 
-FdStore::FdStore(EventLoop& loop)
-    : loop_(loop),
-      socket_(notify_socket()),
-      known_to_keep_(socket_.valid() && number_in(std::getenv("FDSTORE")) > 0),
-      ends_with_kfastd_(socket_.valid() && std::getenv("KFAST_KEEPER") != nullptr) {}
-
-FdStore::~FdStore() {
-  for (const auto& [fd, unused] : barriers_) {
-    loop_.remove(fd);
+FdStore::FdStore(EventLoop& loop, telemetry::DaemonBlock& counters)
+    : loop_(loop), counters_(counters), socket_(notify_socket()) {
+  if (!active()) {
+    return;
   }
-  if (!waiting_.empty()) {
-    loop_.remove(socket_.get());
+  most_ = static_cast<std::size_t>(std::max(0, number_in(std::getenv("FDSTORE"))));
+  known_to_keep_ = most_ != 0;
+  ends_with_kfastd_ = std::getenv("KFAST_KEEPER") != nullptr;
+  timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer_.valid() || !loop_.add(timer_.get(), EPOLLIN, [this](std::uint32_t) { on_timer(); })) {
+    spdlog::error("no segments are kept for the next kfastd: no timer: {}", std::strerror(errno));
+    socket_.reset();
   }
 }
+
+FdStore::~FdStore() {
+  loop_.remove(timer_.get());
+  loop_.remove(barrier_.get());
+  watch(false);
+}
+
+// ---- what is kept -------------------------------------------------------------------------------
 
 void FdStore::note_kept(const std::string& name) {
   known_to_keep_ = active();
@@ -123,8 +138,9 @@ void FdStore::add(const std::string& name) {
   }
 }
 
-bool FdStore::has_room() const {
-  return active() && names_bytes_ < kNamesOfChannels;
+bool FdStore::has_room(std::size_t descriptors) const {
+  return active() && names_bytes_ < kNamesOfChannels &&
+         (most_ == 0 || names_.size() + descriptors <= most_);
 }
 
 bool FdStore::keep(const std::string& name, const ipc::Fd& fd) {
@@ -139,15 +155,15 @@ bool FdStore::keep(const std::string& name, const ipc::Fd& fd) {
         name, names_.size());
     return false;
   }
-  add(name);
-  // FDPOLL=0: a pidfd hangs up when its process ends, and the next kfastd has to hear of it.
   ipc::Fd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy.valid()) {
     telemetry::process_log().log(spdlog::level::err, "fd_store", "{} is not kept: {}", name,
                                  std::strerror(errno));
     return false;
   }
-  send({"FDSTORE=1\nFDNAME=" + name + "\nFDPOLL=0", std::move(copy)});
+  add(name);
+  // FDPOLL=0: a pidfd hangs up when its process ends, and the next kfastd has to hear of it.
+  send({"FDSTORE=1\nFDNAME=" + name + "\nFDPOLL=0", std::move(copy), name});
   return true;
 }
 
@@ -155,57 +171,170 @@ void FdStore::forget(const std::string& name) {
   if (names_.erase(name) != 0) {
     names_bytes_ -= name.size() + 1;
   }
-  if (active()) {
-    send({"FDSTOREREMOVE=1\nFDNAME=" + name, {}});
+  // What was not sent yet holds a segment's memory, which nobody counts any more.
+  const auto unsent = std::find_if(waiting_.rbegin(), waiting_.rend(),
+                                   [&name](const Message& each) { return each.keeps == name; });
+  if (unsent != waiting_.rend()) {
+    waiting_.erase(std::next(unsent).base());
+  } else if (active()) {
+    send({"FDSTOREREMOVE=1\nFDNAME=" + name, {}, {}});
   }
 }
 
-void FdStore::barrier(std::function<void()> done) {
-  std::array<int, 2> ends{};
-  if (!active() || ::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    done();
-    return;
+void FdStore::tell(const std::string& text) {
+  if (active()) {
+    send({text, {}, {}});
   }
-  ipc::Fd here(ends[0]);
-  const int fd = here.get();
-  send({"BARRIER=1", ipc::Fd(ends[1])});
-  const auto on_hang_up = [this, fd](std::uint32_t) {
-    loop_.remove(fd);
-    auto ended = barriers_.extract(fd);
-    ended.mapped().first.reset();
-    ended.mapped().second();
-  };
-  if (!loop_.add(fd, 0, on_hang_up)) {  // a hang-up needs no asking
-    done();
-    return;
-  }
-  barriers_.emplace(fd, std::pair(std::move(here), std::move(done)));
 }
+
+// ---- barriers -----------------------------------------------------------------------------------
+
+void FdStore::barrier(std::function<void()> go_on, std::function<void()> done) {
+  if (!active()) {
+    if (done) {
+      done();
+    }
+    go_on();
+    return;
+  }
+  later_.go_on.push_back(std::move(go_on));
+  if (done) {
+    later_.done.push_back(std::move(done));
+  }
+  if (!barrier_.valid()) {
+    start_barrier();
+  }
+  if (!answers_) {
+    let_go_on(waiters_);
+    let_go_on(later_);
+  }
+}
+
+void FdStore::start_barrier() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    give_up(std::string("cannot be asked (") + std::strerror(errno) + ": raise LimitNOFILE)");
+    return;
+  }
+  ipc::Fd theirs(ends[1]);
+  barrier_.reset(ends[0]);
+  // A hang-up needs no asking.
+  if (!loop_.add(barrier_.get(), 0, [this](std::uint32_t) { on_answer(); })) {
+    barrier_.reset();
+    give_up(std::string("cannot be watched (") + std::strerror(errno) + ")");
+    return;
+  }
+  waiters_ = std::exchange(later_, {});
+  set_timer();
+  send({"BARRIER=1", std::move(theirs), {}});
+}
+
+void FdStore::on_answer() {
+  loop_.remove(barrier_.get());
+  barrier_.reset();
+  if (!answers_) {
+    answers_ = true;
+    counters_.set(telemetry::DaemonCounter::fd_store_silent, 0);
+    spdlog::info("$NOTIFY_SOCKET answers again: channels are kept as before");
+  }
+  const Waiters now = std::exchange(waiters_, {});
+  if (!later_.go_on.empty() || !later_.done.empty()) {
+    start_barrier();
+  }
+  set_timer();
+  for (const auto* each : {&now.done, &now.go_on}) {
+    for (const auto& call : *each) {
+      call();
+    }
+  }
+}
+
+void FdStore::give_up(const std::string& why) {
+  if (answers_) {
+    answers_ = false;
+    counters_.set(telemetry::DaemonCounter::fd_store_silent, 1);
+    spdlog::error(
+        "$NOTIFY_SOCKET {}: channels are opened and adopted without waiting for it; until it "
+        "answers, what is accepted is lost if kfastd and the worker are both killed",
+        why);
+  }
+  let_go_on(waiters_);
+  let_go_on(later_);
+  set_timer();
+}
+
+void FdStore::let_go_on(Waiters& waiters) {
+  // Not from here: who asked is not done with what it does.
+  for (auto& each : std::exchange(waiters.go_on, {})) {
+    loop_.post(std::move(each));
+  }
+}
+
+void FdStore::set_timer() {
+  const bool waits = answers_ ? barrier_.valid() : failed_ || !barrier_.valid();
+  itimerspec when{};
+  when.it_value.tv_sec = waits ? kPatienceSeconds : 0;
+  static_cast<void>(::timerfd_settime(timer_.get(), 0, &when, nullptr));
+}
+
+void FdStore::on_timer() {
+  std::uint64_t count = 0;
+  static_cast<void>(::read(timer_.get(), &count, sizeof count));
+  if (answers_) {
+    give_up("has given no answer for " + std::to_string(kPatienceSeconds) + " s");
+    return;
+  }
+  if (!barrier_.valid()) {
+    start_barrier();
+  }
+  flush();
+  set_timer();
+}
+
+// ---- sending ------------------------------------------------------------------------------------
 
 void FdStore::send(Message message) {
-  if (waiting_.empty() && try_send(message)) {
-    return;
-  }
   waiting_.push_back(std::move(message));
-  if (waiting_.size() == 1 &&
-      !loop_.add(socket_.get(), EPOLLOUT, [this](std::uint32_t) { on_writable(); })) {
-    telemetry::process_log().log(spdlog::level::err, "fd_store",
-                                 "cannot watch $NOTIFY_SOCKET: {}; nothing more is kept",
-                                 std::strerror(errno));
-    waiting_.clear();  // closes what barriers wait for
+  if (!watched_ && !failed_) {
+    flush();
   }
 }
 
-void FdStore::on_writable() {
-  while (!waiting_.empty() && try_send(waiting_.front())) {
+void FdStore::flush() {
+  failed_ = false;
+  while (!waiting_.empty()) {
+    const Sent sent = try_send(waiting_.front());
+    if (sent == Sent::full) {
+      watch(true);
+      return;
+    }
+    if (sent == Sent::failed) {
+      failed_ = true;
+      const std::string why = std::strerror(errno);
+      watch(false);
+      give_up("takes no message (" + why + ")");
+      return;
+    }
     waiting_.pop_front();
   }
-  if (waiting_.empty()) {
+  watch(false);
+}
+
+void FdStore::watch(bool on) {
+  if (watched_ == on) {
+    return;
+  }
+  watched_ = on;
+  if (!on) {
     loop_.remove(socket_.get());
+  } else if (!loop_.add(socket_.get(), EPOLLOUT, [this](std::uint32_t) { flush(); })) {
+    watched_ = false;
+    failed_ = true;
+    give_up(std::string("cannot be watched (") + std::strerror(errno) + ")");
   }
 }
 
-bool FdStore::try_send(const Message& message) {
+FdStore::Sent FdStore::try_send(const Message& message) {
   iovec part{const_cast<char*>(message.text.data()), message.text.size()};
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
   msghdr header{};
@@ -221,22 +350,22 @@ bool FdStore::try_send(const Message& message) {
     const int fd = message.fd.get();
     std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
   }
-  ssize_t sent = 0;
-  do {
-    sent = ::sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-    // The manager has made its socket anew.
-  } while (sent < 0 && (errno == EINTR || (errno == ECONNREFUSED &&
-                                           connect_to(socket_, std::getenv("NOTIFY_SOCKET")))));
-  if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-    return false;
+  // Where the manager has made its socket anew, the first message says ECONNREFUSED, those after it
+  // ENOTCONN.
+  for (bool connected_anew = false;;) {
+    if (::sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+      return Sent::yes;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return Sent::full;
+    }
+    if ((errno == ECONNREFUSED || errno == ENOTCONN) && !connected_anew &&
+        connect_to(socket_, std::getenv("NOTIFY_SOCKET"))) {
+      connected_anew = true;
+    } else if (errno != EINTR) {
+      return Sent::failed;
+    }
   }
-  if (sent < 0) {
-    telemetry::process_log().log(
-        spdlog::level::err, "fd_store",
-        "$NOTIFY_SOCKET takes no message: {}; segments are not kept for the next kfastd",
-        std::strerror(errno));
-  }
-  return true;
 }
 
 }  // namespace kfast::daemon::session

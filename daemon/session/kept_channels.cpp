@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -16,6 +16,8 @@
 #include <utility>
 
 #include "kfast/ipc/kill_point.hpp"
+#include "policy/process_status.hpp"
+#include "session/kept_name.hpp"
 #include "session/server.hpp"
 #include "telemetry/process_log.hpp"
 
@@ -24,71 +26,7 @@ namespace {
 
 using telemetry::DaemonCounter;
 
-constexpr std::string_view kPrefix = "kf";
-constexpr std::uint32_t kMostNumber = UINT32_MAX / 2;  // there is always a next one
-
-enum class Part : std::uint8_t { c2d, bell, pid, d2c };
-
-struct Name {
-  std::uint32_t number = 0;
-  Part part = Part::c2d;
-  std::uint32_t generation = 0;  // of a d2c segment
-};
-
-std::string name_of(std::uint32_t number, const char* part) {
-  return std::string(kPrefix) + std::to_string(number) + "." + part;
-}
-std::string d2c_name(std::uint32_t number, std::uint32_t generation) {
-  return name_of(number, "d2c.") + std::to_string(generation);
-}
-
-std::optional<std::uint32_t> take_number(std::string_view& text) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || value > kMostNumber) {
-    return std::nullopt;
-  }
-  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-  return value;
-}
-
-std::optional<Name> parse_name(const std::string& text) {
-  std::string_view rest(text);
-  if (!rest.starts_with(kPrefix)) {
-    return std::nullopt;
-  }
-  rest.remove_prefix(kPrefix.size());
-  const auto number = take_number(rest);
-  if (!number || *number == 0) {
-    return std::nullopt;
-  }
-  Name name{*number, Part::c2d, 0};
-  constexpr std::string_view d2c = ".d2c.";
-  if (rest == ".c2d") {
-    name.part = Part::c2d;
-  } else if (rest == ".bell") {
-    name.part = Part::bell;
-  } else if (rest == ".pid") {
-    name.part = Part::pid;
-  } else if (rest.starts_with(d2c)) {
-    rest.remove_prefix(d2c.size());
-    const auto generation = take_number(rest);
-    if (!generation || !rest.empty()) {
-      return std::nullopt;
-    }
-    name.part = Part::d2c;
-    name.generation = *generation;
-  } else {
-    return std::nullopt;
-  }
-  // Two spellings of one number would be two descriptors for one thing.
-  const std::string_view parts[] = {"c2d", "bell", "pid"};
-  const std::string spelled =
-      name.part == Part::d2c
-          ? d2c_name(name.number, name.generation)
-          : name_of(name.number, std::string(parts[static_cast<std::size_t>(name.part)]).c_str());
-  return spelled == text ? std::optional(name) : std::nullopt;
-}
+constexpr std::size_t kDescriptors = 4;  // of a channel
 
 ipc::Fd copy_of(const ipc::Fd& fd) {
   return ipc::Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
@@ -106,6 +44,19 @@ bool is_a(const ipc::Fd& fd, std::string_view kind) {
 bool has_ended(const ipc::Fd& pidfd) {
   pollfd entry{pidfd.get(), POLLIN, 0};
   return ::poll(&entry, 1, 0) != 0;
+}
+
+/// The process that opened the channel, by its number: it was that user's. Invalid: it is gone.
+ipc::Fd process_of(const ipc::ChannelOwner& owner) {
+  const auto pid = static_cast<pid_t>(owner.pid);
+  ipc::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)));
+  if (pidfd.valid()) {
+    const auto status = policy::read_status(pid);
+    if (!status || status->effective_uid != owner.uid || has_ended(pidfd)) {
+      pidfd.reset();
+    }
+  }
+  return pidfd;
 }
 
 template <std::size_t N>
@@ -130,7 +81,9 @@ class AbsentClient : public shard::ClientLink {
   AbsentClient(Server& server, std::uint32_t number) : server_(server), number_(number) {}
   void wake() override {}
   void violated(const std::string& rule) override { server_.post_absent_violation(number_, rule); }
-  void channel_closed(std::uint32_t channel) override { server_.post_channel_closed(0, channel); }
+  void channel_closed(std::uint32_t channel) override {
+    server_.post_channel_closed(Server::kNoSession, channel);
+  }
 
  private:
   Server& server_;
@@ -164,23 +117,41 @@ KeptChannels::~KeptChannels() {
 
 void KeptChannels::keep(const shard::NewChannel& channel, const ipc::Fd& pidfd,
                         std::function<void()> held) {
-  if (store_.has_room()) {
-    const std::uint32_t n = channel.number;
-    const std::string d2c = d2c_name(n, 1);
-    auto& names = names_[n];
-    names = {d2c, name_of(n, "c2d"), name_of(n, "bell"), name_of(n, "pid")};
+  const std::uint32_t n = channel.number;
+  // A store holds each file once, and word that the former channel over this one is closed may
+  // still be on its way.
+  const auto former = by_inode_.find(channel.segments.c2d_inode);
+  if (former != by_inode_.end()) {
+    forget(former->second);
+  }
+  if (store_.has_room(kDescriptors + kept_.size() + 1)) {
+    const std::string d2c = kept_d2c_name(n, 1);
+    auto& names = note(n, channel.segments.c2d_inode).names;
+    names = {d2c, kept_name(n, KeptPart::c2d), kept_name(n, KeptPart::bell),
+             kept_name(n, KeptPart::pid)};
     if (!store_.keep(names[1], channel.segments.c2d_fd) ||
         !store_.keep(names[2], channel.doorbell) || !store_.keep(names[3], pidfd) ||
         !store_.keep(d2c, channel.segments.d2c_fd)) {
       forget(n);  // it is served like one of a kfastd without a store
+      server_.environment().counters.add(DaemonCounter::channels_not_kept);
     }
   } else if (store_.active()) {
+    server_.environment().counters.add(DaemonCounter::channels_not_kept);
     telemetry::process_log().log(
         spdlog::level::warn, "kept_full",
-        "a channel is not kept for the next kfastd: as many are as can be passed to it channel={}",
-        channel.number);
+        "a channel is not kept for the next kfastd: the descriptor store is full "
+        "(FileDescriptorStoreMax, five for each channel), or as many are kept as can be passed on "
+        "channel={}",
+        n);
   }
   store_.barrier(std::move(held));
+}
+
+KeptChannels::Kept& KeptChannels::note(std::uint32_t number, std::uint64_t c2d_inode) {
+  by_inode_[c2d_inode] = number;
+  Kept& kept = kept_[number];
+  kept.c2d_inode = c2d_inode;
+  return kept;
 }
 
 void KeptChannels::forget(std::uint32_t number) {
@@ -189,21 +160,36 @@ void KeptChannels::forget(std::uint32_t number) {
     server_.environment().loop.remove(waiting->second.pidfd.get());
     waiting_.erase(waiting);
   }
-  const auto found = names_.extract(number);
-  if (!found.empty()) {
-    for (const std::string& name : found.mapped()) {
+  if (const auto outdated = outdated_.extract(number); !outdated.empty()) {
+    for (const std::string& name : outdated.mapped().names) {
       store_.forget(name);
     }
+  }
+  const auto found = kept_.extract(number);
+  if (!found.empty()) {
+    for (const std::string& name : found.mapped().names) {
+      store_.forget(name);
+    }
+    by_inode_.erase(found.mapped().c2d_inode);
   }
 }
 
 void KeptChannels::give_way(std::uint64_t c2d_inode) {
   const auto found = left_.extract(c2d_inode);
   if (!found.empty()) {
-    for (const std::string& name : found.mapped()) {
+    for (const std::string& name : found.mapped().names) {
       store_.forget(name);
     }
   }
+}
+
+ipc::Fd KeptChannels::left_d2c(std::uint64_t c2d_inode) const {
+  const auto found = left_.find(c2d_inode);
+  return found == left_.end() ? ipc::Fd() : copy_of(found->second.d2c);
+}
+
+void KeptChannels::leave(std::uint64_t c2d_inode, const Found& found, ipc::Fd d2c) {
+  left_.insert_or_assign(c2d_inode, Left{found.names, std::move(d2c)});
 }
 
 // ---- what an earlier life kept ------------------------------------------------------------------
@@ -220,14 +206,14 @@ void KeptChannels::lose(std::uint32_t number, const Found& found, const std::str
 std::map<std::uint32_t, KeptChannels::Found> KeptChannels::sort_out(std::vector<KeptFd> fds) {
   std::map<std::uint32_t, Found> channels;
   for (KeptFd& each : fds) {
-    const auto name = parse_name(each.name);
+    const auto name = parse_kept_name(each.name);
     ipc::Fd* place = nullptr;
     if (name) {
       Found& found = channels[name->number];
-      place = name->part == Part::c2d    ? &found.c2d
-              : name->part == Part::bell ? &found.bell
-              : name->part == Part::pid  ? &found.pidfd
-                                         : &found.d2c[name->generation];
+      place = name->part == KeptPart::c2d    ? &found.c2d
+              : name->part == KeptPart::bell ? &found.bell
+              : name->part == KeptPart::pid  ? &found.pidfd
+                                             : &found.d2c[name->generation];
       if (!place->valid()) {
         found.names.push_back(each.name);
         *place = std::move(each.fd);
@@ -248,8 +234,14 @@ std::map<std::uint32_t, KeptChannels::Found> KeptChannels::sort_out(std::vector<
 
 std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, Found& found) {
   if (found.d2c.empty()) {
-    // It was being opened or closed: nobody had it, or everything in it was delivered.
-    spdlog::info("what is kept of a channel that was not open is given back channel={}", number);
+    // It was being opened or closed: nobody had it, or everything in it was delivered. A store that
+    // was full cannot be told from that.
+    spdlog::log(found.c2d.valid() && channel::has_records(found.c2d) ? spdlog::level::warn
+                                                                     : spdlog::level::info,
+                "what is kept of a channel is given back: it was being opened or closed; or else "
+                "the descriptor store was full (FileDescriptorStoreMax, five for each channel), "
+                "and its records are lost if its worker is gone channel={}",
+                number);
     for (const std::string& name : found.names) {
       store_.forget(name);
     }
@@ -275,22 +267,22 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
     lose(number, found, "channel " + std::to_string(other) + " has the same records");
     return std::nullopt;
   }
+  ipc::Fd& newest_d2c = found.d2c.rbegin()->second;
   const std::string profile = left->owner.profile;
   if (!server_.environment().shard.profile(profile)) {
     spdlog::error(
         "kept segments are not delivered: kfastd.toml has no profile \"{}\"; add it and restart "
         "kfastd channel={} principal={}",
         profile, number, left->owner.user);
-    left_.emplace(inode, found.names);
+    leave(inode, found, std::move(newest_d2c));
     return std::nullopt;
   }
-  auto adopted = channel::adopt_segments(left->geometry, std::move(found.c2d),
-                                         std::move(found.d2c.rbegin()->second), number,
-                                         server_.environment().daemon_epoch, left->owner);
+  auto adopted = channel::adopt_segments(left->geometry, copy_of(found.c2d), copy_of(newest_d2c),
+                                         number, server_.environment().daemon_epoch, left->owner);
   if (!adopted && adopted.error().resources) {
     spdlog::error("kept segments are not delivered by this kfastd: {}; restart it channel={}",
                   adopted.error().text, number);
-    left_.emplace(inode, found.names);
+    leave(inode, found, std::move(newest_d2c));
     return std::nullopt;
   }
   if (!adopted) {
@@ -300,12 +292,11 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
   if (!is_a(found.bell, "[eventfd]")) {
     found.bell.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   }
-  const bool known = is_a(found.pidfd, "pidfd");
-  if (!known && !left->retired) {
-    spdlog::warn(
-        "nothing tells whether a worker lives: its kept records are delivered, and may be twice if "
-        "it comes back channel={}",
-        number);
+  if (!is_a(found.pidfd, "pidfd")) {
+    found.pidfd = process_of(left->owner);
+    spdlog::warn("the pidfd of a worker is missing: it {} channel={} pid={}",
+                 found.pidfd.valid() ? "is taken for the process of that number" : "is gone",
+                 number, left->owner.pid);
   }
 
   shard::NewChannel channel;
@@ -333,7 +324,7 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
   waiting.doorbell = copy_of(channel.doorbell);
   waiting.pid = channel.pid;
   const bool closed = channel.segments.c2d_header().closed.load(std::memory_order_acquire) != 0;
-  if (known && !left->retired && !closed) {
+  if (!left->retired && !closed) {
     waiting.pidfd = std::move(found.pidfd);
   }
   if (!channel.doorbell.valid() || !waiting.d2c.valid() || !waiting.doorbell.valid()) {
@@ -341,53 +332,74 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
         "kept segments are not delivered by this kfastd: {} (raise LimitNOFILE); restart it "
         "channel={}",
         std::strerror(errno), number);
-    left_.emplace(inode, found.names);
+    leave(inode, found, std::move(newest_d2c));
     return std::nullopt;
   }
   waiting_.emplace(number, std::move(waiting));
 
   // This life's d2c segment must be kept before it is written; then those before it may go.
-  const std::string fresh = d2c_name(number, newest + 1);
-  KFAST_KILL_POINT("daemon.kept.adopted");
-  static_cast<void>(store_.keep(fresh, channel.segments.d2c_fd));
-  KFAST_KILL_POINT("daemon.kept.restored");
-  auto& names = names_[number];
-  names = {fresh};
-  for (const std::string& name : found.names) {
-    if (parse_name(name)->part == Part::d2c) {
-      outdated_[number].push_back(name);
-    } else {
-      names.push_back(name);
-    }
+  const std::string fresh = kept_d2c_name(number, newest + 1);
+  const std::string bell = kept_name(number, KeptPart::bell);
+  Outdated outdated;
+  if (!store_.has_room_for_sure()) {
+    store_.forget(bell);
+    outdated.bell = copy_of(channel.doorbell);
   }
+  KFAST_KILL_POINT("daemon.kept.adopted");
+  const bool kept = store_.keep(fresh, channel.segments.d2c_fd);
+  KFAST_KILL_POINT("daemon.kept.restored");
+  auto& names = note(number, channel.segments.c2d_inode).names;
+  names = {fresh};
+  std::copy_if(
+      found.names.begin(), found.names.end(), std::back_inserter(names),
+      [](const std::string& name) { return parse_kept_name(name)->part == KeptPart::d2c; });
+  if (kept) {
+    outdated.names.assign(names.begin() + 1, names.end());
+  }
+  for (const KeptPart part : {KeptPart::c2d, KeptPart::bell, KeptPart::pid}) {
+    names.push_back(kept_name(number, part));
+  }
+  outdated_.emplace(number, std::move(outdated));
   return channel;
 }
 
 void KeptChannels::adopt(std::vector<KeptFd> fds, std::function<void()> done) {
   auto channels = std::make_shared<std::vector<shard::NewChannel>>();
-  for (auto& [number, found] : sort_out(std::move(fds))) {
-    last_number_ = std::max(last_number_, number);
-    if (auto channel = adopt_one(number, found)) {
+  auto found = sort_out(std::move(fds));
+  // From the last: where two have the same records, it is the one that was used last.
+  for (auto each = found.rbegin(); each != found.rend(); ++each) {
+    last_number_ = std::max(last_number_, each->first);
+    if (auto channel = adopt_one(each->first, each->second)) {
       channels->push_back(std::move(*channel));
     }
+    each->second = {};  // its descriptors are those of the channel now
   }
-  store_.barrier([this, channels, done = std::move(done)] {
-    for (shard::NewChannel& channel : *channels) {
-      begin(std::move(channel));
+  store_.barrier(
+      [this, channels, done = std::move(done)] {
+        for (shard::NewChannel& channel : *channels) {
+          begin(std::move(channel));
+        }
+        channels->clear();
+        done();
+      },
+      [this] { drop_outdated(); });
+}
+
+void KeptChannels::drop_outdated() {
+  for (auto& [number, outdated] : std::exchange(outdated_, {})) {
+    for (const std::string& name : outdated.names) {
+      store_.forget(name);
     }
-    channels->clear();
-    done();
-  });
+    if (outdated.bell.valid()) {
+      static_cast<void>(store_.keep(kept_name(number, KeptPart::bell), outdated.bell));
+    }
+    KFAST_KILL_POINT("daemon.kept.outdated_removed");
+  }
 }
 
 void KeptChannels::begin(shard::NewChannel channel) {
   const std::uint32_t number = channel.number;
   Server::Environment& environment = server_.environment();
-  for (const std::string& name : std::exchange(outdated_[number], {})) {
-    store_.forget(name);
-  }
-  outdated_.erase(number);
-  KFAST_KILL_POINT("daemon.kept.outdated_removed");
   // It was accepted when it was opened, so it is no question of limits now.
   channel.leases.push_back(
       environment.quota.take_anyway(channel.principal, policy::Resource::channels));
@@ -445,7 +457,7 @@ bool KeptChannels::hand_over(std::uint32_t number, const policy::Peer& to,
     return false;
   }
   if (to.pid != found->second.pid) {  // a forked child goes on with it: now its life counts
-    const std::string name = name_of(number, "pid");
+    const std::string name = kept_name(number, KeptPart::pid);
     store_.forget(name);
     static_cast<void>(store_.keep(name, to.pidfd));
   }

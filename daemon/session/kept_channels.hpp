@@ -31,7 +31,9 @@ class Server;
 /// Four descriptors are kept of a channel: `kf7.c2d`, `kf7.bell` (its eventfd), `kf7.pid` (a pidfd
 /// of its worker) and `kf7.d2c.1`, where 7 is the channel's number and 1 counts its d2c segments:
 /// each kfastd that adopts the channel makes a new one. The d2c segment is stored last and removed
-/// first, so without it there is nothing to deliver. Used by the loop's thread only.
+/// first, so without it there is nothing to deliver. While a channel is adopted it has two of them;
+/// a store that may be full has no room for that, so there the bell, which can be done without,
+/// makes room. Used by the loop's thread only.
 class KeptChannels {
  public:
   KeptChannels(Server& server, FdStore& store) : server_(server), store_(store) {}
@@ -50,6 +52,9 @@ class KeptChannels {
   /// A worker hands this segment back, and keep() comes for it under another number. What could not
   /// be adopted of it goes first: a store holds each file once.
   void give_way(std::uint64_t c2d_inode);
+  /// The newest d2c segment of a channel that could not be adopted: the client may have an older
+  /// one, which does not say what was delivered since. Invalid: none is kept.
+  [[nodiscard]] ipc::Fd left_d2c(std::uint64_t c2d_inode) const;
   /// The channel is closed, or was never used.
   void forget(std::uint32_t number);
 
@@ -86,18 +91,36 @@ class KeptChannels {
     std::map<std::uint32_t, ipc::Fd> d2c;  // by generation
     std::vector<std::string> names;
   };
+  struct Kept {
+    std::vector<std::string> names;  // in the order of removal
+    std::uint64_t c2d_inode = 0;
+  };
+  /// What goes when the descriptors of this life are kept.
+  struct Outdated {
+    std::vector<std::string> names;  // d2c segments of earlier lives
+    ipc::Fd bell;                    // comes back then: it has made room
+  };
+  /// A channel that could not be adopted.
+  struct Left {
+    std::vector<std::string> names;
+    ipc::Fd d2c;
+  };
   [[nodiscard]] std::map<std::uint32_t, Found> sort_out(std::vector<KeptFd> fds);
   [[nodiscard]] std::optional<shard::NewChannel> adopt_one(std::uint32_t number, Found& found);
+  void leave(std::uint64_t c2d_inode, const Found& found, ipc::Fd d2c);
+  void drop_outdated();
   void begin(shard::NewChannel channel);
   void retire(std::uint32_t number);
+  Kept& note(std::uint32_t number, std::uint64_t c2d_inode);
   void lose(std::uint32_t number, const Found& found, const std::string& why);
 
   Server& server_;
   FdStore& store_;
-  std::map<std::uint32_t, std::vector<std::string>> names_;  // what is kept, in order of removal
+  std::map<std::uint32_t, Kept> kept_;
+  std::map<std::uint64_t, std::uint32_t> by_inode_;  // of the c2d segments in kept_
   std::map<std::uint32_t, Waiting> waiting_;
-  std::map<std::uint32_t, std::vector<std::string>> outdated_;  // d2c segments of earlier lives
-  std::map<std::uint64_t, std::vector<std::string>> left_;  // by c2d inode: could not be adopted
+  std::map<std::uint32_t, Outdated> outdated_;
+  std::map<std::uint64_t, Left> left_;  // by c2d inode
   std::uint32_t last_number_ = 0;
 };
 

@@ -303,6 +303,9 @@ bool Session::on_resume(Packet& packet) {
   channel.number = server_.next_channel();
   channel.profile = text_of(resume.profile);
   channel.reports = resume.reports;
+  if (ipc::Fd newer = server_.kept().left_d2c(inode); newer.valid()) {
+    packet.fds[1] = std::move(newer);
+  }
   auto adopted = channel::adopt_segments(g, std::move(packet.fds[0]), std::move(packet.fds[1]),
                                          channel.number, server_.environment().daemon_epoch,
                                          owner_of(peer_, channel.profile, channel.reports));

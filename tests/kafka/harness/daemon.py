@@ -22,10 +22,11 @@ _SANITIZER = re.compile(
 _WITH_DESCRIPTORS = """
 import os, sys
 given = [int(fd) for fd in sys.argv[1].split(",")]
-held = [os.dup2(fd, 1000 + i) for i, fd in enumerate(given)]
+beyond = 4 + len(given) + max(given)
+held = [os.dup2(fd, beyond + i) for i, fd in enumerate(given)]
 for i, fd in enumerate(held):
     os.dup2(fd, 3 + i, inheritable=True)
-os.closerange(3 + len(held), 1000 + len(held))
+os.closerange(3 + len(held), beyond + len(held))
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(sys.argv[2], sys.argv[2:])
 """
@@ -175,7 +176,8 @@ class Kfastd:
         descriptors: list[int] = []
         if self._fd_store:
             self.notify.settle()
-            environment["FDSTORE"] = "1024"
+            if self.notify.announced is not None:
+                environment["FDSTORE"] = str(self.notify.announced)
             names = [name for name, held in self.notify.stored.items() for _ in held]
             descriptors = [fd for held in self.notify.stored.values() for fd in held]
             if descriptors:

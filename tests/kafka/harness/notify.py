@@ -1,7 +1,9 @@
 """The part of systemd that a service talks to: readiness, status and the file descriptor store."""
 
 import array
+import ctypes
 import os
+import platform
 import select
 import socket
 import threading
@@ -9,9 +11,24 @@ import time
 from pathlib import Path
 
 
+_SYS_KCMP = {"x86_64": 312, "aarch64": 272}[platform.machine()]
+_KCMP_FILE = 0
+_LIBC = ctypes.CDLL(None)
+
+
+def _same(one: int, other: int) -> bool:
+    """As systemd asks it: whether one is a copy of the other."""
+    if not os.path.sameopenfile(one, other):  # cheaper, and true of all files of one kind
+        return False
+    us = os.getpid()
+    return _LIBC.syscall(_SYS_KCMP, us, us, _KCMP_FILE, one, other) == 0
+
+
 class NotifySocket:
     """An sd_notify socket at `path`, served by a thread until `close`. `store`: whether it keeps
-    descriptors.
+    descriptors. As systemd's, the store holds each file once, and silently drops what is more than
+    `most` (FileDescriptorStoreMax); `announced` is what it says of that by $FDSTORE, None before
+    systemd 254.
 
     READY=1, STATUS= and so on are kept in `state`; FDSTORE=1 puts the message's descriptors into
     `stored` (name -> list of descriptors), FDSTOREREMOVE=1 takes them out, BARRIER=1 is answered by
@@ -21,23 +38,40 @@ class NotifySocket:
     def __init__(self, path: Path, store: bool = False):
         self.path = path
         self._store = store
+        self.most = 1024
+        self.announced = 1024 if store else None
         self.state: dict[str, str] = {}
         self.stored: dict[str, list[int]] = {}
         self._held: list[int] = []
+        self._pokes = 0
         self._holding = False
         self._changed = threading.Condition()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.bind(str(path))
-        os.chmod(path, 0o777)
+        self._listen()
+        self._poke_read, self._poke_write = os.pipe2(os.O_CLOEXEC)
+        self._reading = True
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._serve, name="notify socket", daemon=True)
         self._thread.start()
 
+    def _listen(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.bind(str(self.path))
+        os.chmod(self.path, 0o777)
+
     def _serve(self) -> None:
         while True:
-            ready, _, _ = select.select([self._socket, self._stop_read], [], [])
+            watched = [self._poke_read, self._stop_read]
+            with self._changed:
+                watched += [self._socket] if self._reading else []
+            ready, _, _ = select.select(watched, [], [])
             if self._stop_read in ready:
                 return
+            if self._poke_read in ready:
+                os.read(self._poke_read, 1)
+                with self._changed:
+                    self._pokes += 1
+                    self._changed.notify_all()
+                continue
             size = array.array("i").itemsize
             message, ancillary, _, _ = self._socket.recvmsg(65536, socket.CMSG_SPACE(253 * size))
             descriptors = array.array("i")
@@ -59,7 +93,12 @@ class NotifySocket:
             for descriptor in self.stored.pop(name, []):
                 os.close(descriptor)
         elif fields.get("FDSTORE") == "1" and self._store:
-            self.stored.setdefault(name, []).extend(descriptors)
+            for descriptor in descriptors:
+                held = [each for kept in self.stored.values() for each in kept]
+                if len(held) < self.most and not any(_same(descriptor, each) for each in held):
+                    self.stored.setdefault(name, []).append(descriptor)
+                else:
+                    os.close(descriptor)
             descriptors = []
         elif fields.get("BARRIER") == "1" and self._holding:
             self._held += descriptors
@@ -83,6 +122,37 @@ class NotifySocket:
             held, self._held = self._held, []
         for descriptor in held:
             os.close(descriptor)
+
+    def wait_stored(self, names: set, timeout: float = 60) -> None:
+        """Waits until exactly these names are stored."""
+        with self._changed:
+            done = self._changed.wait_for(lambda: set(self.stored) == names, timeout)
+            assert done, f"not stored: {names - set(self.stored)}, still: {set(self.stored) - names}"
+
+    def _poke(self, reading: bool) -> None:
+        with self._changed:
+            self._reading = reading
+            pokes = self._pokes
+        os.write(self._poke_write, b"x")
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._pokes != pokes, 60)
+
+    def stop_reading(self) -> None:
+        """From when this returns messages stay in the socket's queue, as if systemd hung."""
+        self._poke(False)
+
+    def read_again(self) -> None:
+        self._poke(True)
+
+    def go_away(self) -> None:
+        """Nobody is behind the path any more; what was stored is."""
+        self._poke(False)
+        self._socket.close()
+        self.path.unlink()
+
+    def come_back(self) -> None:
+        self._listen()
+        self._poke(True)
 
     def settle(self) -> None:
         """Returns when everything that was sent before has been taken, as systemd does before it
@@ -142,6 +212,8 @@ class NotifySocket:
         self._thread.join()
         os.close(self._stop_read)
         os.close(self._stop_write)
+        os.close(self._poke_read)
+        os.close(self._poke_write)
         self._socket.close()
         self.path.unlink(missing_ok=True)
         self.release_barriers()
