@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import struct
 import subprocess
 import textwrap
 import time
@@ -160,3 +161,26 @@ def test_a_channel_that_is_closed_and_taken_over_at_once_is_counted_once(kept):
     for number in range(1, 101):
         kept.wait_log(f"channel closed channel={number}$")
     assert kfastctl.stat(kept.socket_dir).value("kfast_channels") == 0
+
+
+@pytest.mark.parametrize("word", [128, 256], ids=["d2c_head", "waiting"])
+def test_a_client_that_lied_while_it_was_away_ends_alone(kept, waiting, word):
+    with RawSession(kept.socket_dir) as honest:
+        honest.greet()
+        other = honest.open()
+        other.name_topic(0, TOPIC.encode())
+        struct.pack_into("<Q", waiting.c2d, word, (1 << 64) - 8)
+        for n in range(20):
+            waiting.write_frame(record_frame(0, now_ms(), b"k", b"v", ordinal=n))
+        with RawSession(kept.socket_dir) as session:
+            session.greet()
+            assert session.hand_back(waiting).kind == OPENED
+            session.send(confirm(1))
+            kept.wait_log("channel taken back channel=1")
+            waiting.write_frame(record_frame(0, now_ms(), b"k", b"v", ordinal=20))
+        kept.wait_log("channel closed channel=1")
+        before = delivered(kept)
+        other.write_frame(record_frame(0, now_ms(), b"k", b"v"))
+        while delivered(kept) == before:
+            pass
+        other.close()

@@ -199,3 +199,32 @@ def test_a_channel_that_is_handed_back_to_the_same_kfastd_is_kept(kept):
             kept.wait_log(f"channel closed channel={number - 1}$")
             assert names(kept) == whole(number)
     channel.close()
+
+
+def test_of_two_channels_with_the_same_records_the_last_is_adopted(kept):
+    """The store gives back what it was told to remove."""
+    with RawSession(kept.socket_dir) as session:
+        session.greet()
+        channel = session.open(**SMALL)
+        former = {name: os.dup(held[0]) for name, held in kept.notify.stored.items()}
+    kept.wait_log("channel closed channel=1")
+    channel.name_topic(0, TOPIC.encode())
+    with RawSession(kept.socket_dir) as session:
+        session.greet()
+        answer = session.hand_back(channel)
+        number = RawChannel.number_of(answer)
+        session.send(confirm(number))
+        channel.write_frame(record_frame(0, int(time.time() * 1000), b"k", b"v"))
+        os.eventfd_write(answer.fds[1], 1)
+        while kfastctl.stat(kept.socket_dir).outcomes(TOPIC) != {"delivered": 1}:
+            pass
+        kept.kill()
+        kept.notify.stored.update({name: [fd] for name, fd in former.items()})
+        kept.start()
+        kept.wait_log(f"channel adopted channel={number} ")
+        kept.wait_log(f"given up channel=1: channel {number} has the same records")
+        assert names(kept) == whole(number, generation=2)
+        assert kfastctl.stat(kept.socket_dir).outcomes(TOPIC) == {}, "it was delivered before"
+    for descriptor in answer.fds:
+        os.close(descriptor)
+    channel.close()
