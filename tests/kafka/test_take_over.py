@@ -50,8 +50,8 @@ def waiting(kept):
     with RawSession(kept.socket_dir) as session:
         session.greet()
         channel = session.open()
-    channel.name_topic(0, TOPIC.encode())
-    kept.kill()
+        channel.name_topic(0, TOPIC.encode())
+        kept.kill()  # before the socket's end would tell it that the worker has left
     kept.start()
     kept.wait_log("channel adopted channel=1 .*worker=lives")
     yield channel
