@@ -35,7 +35,7 @@ Daemon::~Daemon() {
 Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
                                               std::unique_ptr<kafka::DevBroker> dev_broker,
                                               ipc::Fd signals, ipc::Fd directory,
-                                              std::vector<session::KeptFd> kept) {
+                                              session::KeptFds kept) {
   std::unique_ptr<Daemon> self(new Daemon(std::move(config)));
   self->dev_broker_ = std::move(dev_broker);
   self->signals_ = std::move(signals);
@@ -57,7 +57,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
     return Failure{loop.error()};
   }
   self->loop_ = loop.take();
-  self->store_ = std::make_unique<session::FdStore>(*self->loop_, self->counters_);
+  self->store_ =
+      std::make_unique<session::FdStore>(*self->loop_, self->counters_, self->kept_.most);
 
   const std::uint64_t epoch = random_epoch();
   auto shard =
@@ -84,7 +85,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
 
 int Daemon::run() {
   shard_->start();
-  server_->begin(std::move(kept_), [this] { announce_serving(); });
+  server_->begin(std::move(kept_.fds), [this] { announce_serving(); });
   loop_->run();
   limit_shutdown(static_cast<unsigned>(kShutdownTime.count()), drain_ && drain_->whole());
   shard_->stop();

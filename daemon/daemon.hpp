@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "command_line.hpp"
 #include "config/config.hpp"
@@ -28,7 +27,7 @@ class Daemon {
   /// claim_directory(), `kept` what this process was started with. Fails with a sentence.
   [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(
       config::Config config, std::unique_ptr<kafka::DevBroker> dev_broker, ipc::Fd signals,
-      ipc::Fd directory, std::vector<session::KeptFd> kept);
+      ipc::Fd directory, session::KeptFds kept);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
   ~Daemon();
@@ -55,7 +54,7 @@ class Daemon {
   telemetry::DaemonBlock log_counters_;  // counted under the log's own mutex
   std::unique_ptr<session::EventLoop> loop_;
   std::unique_ptr<session::FdStore> store_;
-  std::vector<session::KeptFd> kept_;
+  session::KeptFds kept_;
   std::unique_ptr<shard::Shard> shard_;
   std::unique_ptr<session::Server> server_;
   bool serving_ = false;          // kept segments are adopted

@@ -1,6 +1,7 @@
 #include "session/fd_store.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -80,8 +81,12 @@ ipc::Fd notify_socket() {
 
 }  // namespace
 
-std::vector<KeptFd> take_kept_fds() {
-  std::vector<KeptFd> kept;
+KeptFds take_kept_fds() {
+  KeptFds kept;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    kept.most = static_cast<std::size_t>(limit.rlim_cur / 2);
+  }
   const int count = number_in(std::getenv("LISTEN_FDS"));
   if (number_in(std::getenv("LISTEN_PID")) == ::getpid() && count > 0 && count <= kMostListenFds) {
     const char* names = std::getenv("LISTEN_FDNAMES");
@@ -91,7 +96,7 @@ std::vector<KeptFd> take_kept_fds() {
       const std::string name(rest.substr(0, colon));
       rest = colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1);
       if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) {
-        kept.push_back({name, ipc::Fd(fd)});
+        kept.fds.push_back({name, ipc::Fd(fd)});
       } else {
         spdlog::error("descriptor {} was not passed on to this kfastd: {} name={}", fd,
                       std::strerror(errno), name);
@@ -104,8 +109,8 @@ std::vector<KeptFd> take_kept_fds() {
   return kept;
 }
 
-FdStore::FdStore(EventLoop& loop, telemetry::DaemonBlock& counters)
-    : loop_(loop), counters_(counters), socket_(notify_socket()) {
+FdStore::FdStore(EventLoop& loop, telemetry::DaemonBlock& counters, std::size_t most)
+    : loop_(loop), counters_(counters), socket_(notify_socket()), most_passed_(most) {
   if (!active()) {
     return;
   }
@@ -140,7 +145,8 @@ void FdStore::add(const std::string& name) {
 
 bool FdStore::has_room(std::size_t descriptors) const {
   return active() && names_bytes_ < kNamesOfChannels &&
-         (most_ == 0 || names_.size() + descriptors <= most_);
+         (most_ == 0 || names_.size() + descriptors <= most_) &&
+         names_.size() + descriptors <= most_passed_;
 }
 
 bool FdStore::keep(const std::string& name, const ipc::Fd& fd) {

@@ -27,9 +27,18 @@ struct KeptFd {
   ipc::Fd fd;
 };
 
+/// What this process was started with.
+struct KeptFds {
+  std::vector<KeptFd> fds;
+  /// How many the next one can be started with: half of the soft RLIMIT_NOFILE that is in force
+  /// now. systemd sorts them under that limit, and needs numbers that nobody has beside theirs
+  /// ("Failed to adjust passed file descriptors"); what it cannot sort it cannot start, ever.
+  std::size_t most = 0;
+};
+
 /// Takes the descriptors that came with the start, and takes the variables that speak of them out
-/// of the environment. Once, before the process has other threads.
-[[nodiscard]] std::vector<KeptFd> take_kept_fds();
+/// of the environment. Once, before the process has other threads and before it changes its limits.
+[[nodiscard]] KeptFds take_kept_fds();
 
 /// One thread: the loop's. Without $NOTIFY_SOCKET it does nothing. A manager that keeps nothing
 /// (FileDescriptorStoreMax=0) answers as one that does.
@@ -38,7 +47,8 @@ struct KeptFd {
 /// seconds; what it was to be told waits here, and is told when it is back.
 class FdStore {
  public:
-  FdStore(EventLoop& loop, telemetry::DaemonBlock& counters);
+  /// `most`: of KeptFds.
+  FdStore(EventLoop& loop, telemetry::DaemonBlock& counters, std::size_t most);
   FdStore(const FdStore&) = delete;
   FdStore& operator=(const FdStore&) = delete;
   ~FdStore();
@@ -53,6 +63,7 @@ class FdStore {
   /// Whether it is active, and so many more descriptors and the names of another channel have room
   /// in it, as far as that is known.
   [[nodiscard]] bool has_room(std::size_t descriptors) const;
+  [[nodiscard]] std::size_t most_passed() const { return most_passed_; }
   /// Whether it has said that it has room for another one.
   [[nodiscard]] bool has_room_for_sure() const { return names_.size() < most_; }
   /// Has the descriptor kept under a name that is not in use: up to 255 bytes, no ':' and no
@@ -101,7 +112,8 @@ class FdStore {
   ipc::Fd timer_;
   bool known_to_keep_ = false;
   bool ends_with_kfastd_ = false;
-  std::size_t most_ = 0;  // descriptors that it keeps; 0: not known
+  std::size_t most_ = 0;         // descriptors that it keeps; 0: not known
+  std::size_t most_passed_ = 0;  // to the next kfastd
   bool answers_ = true;
   bool watched_ = false;         // the other side's queue is full
   bool failed_ = false;          // it is gone

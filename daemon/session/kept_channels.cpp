@@ -140,9 +140,10 @@ void KeptChannels::keep(const shard::NewChannel& channel, const ipc::Fd& pidfd,
     telemetry::process_log().log(
         spdlog::level::warn, "kept_full",
         "a channel is not kept for the next kfastd: the descriptor store is full "
-        "(FileDescriptorStoreMax, five for each channel), or as many are kept as can be passed on "
-        "channel={}",
-        n);
+        "(FileDescriptorStoreMax, five for each channel), or as many are kept as can be passed on: "
+        "{}, half of the soft RLIMIT_NOFILE that kfastd is started with (LimitNOFILE), and 120 KiB "
+        "of names channel={}",
+        store_.most_passed(), n);
   }
   store_.barrier(std::move(held));
 }

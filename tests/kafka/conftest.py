@@ -1,5 +1,6 @@
 """Fixtures for tests of the whole product on real Apache Kafka."""
 
+import resource
 import signal
 
 import pytest
@@ -13,6 +14,9 @@ from harness.witness import Witness
 def pytest_configure(config):
     # So that fixtures are torn down when the run is told to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # As LimitNOFILE= does: some tests have hundreds of channels.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @pytest.hookimpl(hookwrapper=True)

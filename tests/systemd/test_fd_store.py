@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import kfastctl
+from harness import kfastctl, many_channels
 from harness.kfast import DELIVERED
 from harness.worker import Worker
 
@@ -119,20 +119,31 @@ def test_a_store_that_is_too_small_keeps_the_oldest_and_disturbs_nobody(kafka, s
         assert values_of(kafka, topic, 100) == numbers(100)
 
 
-def test_channels_of_several_workers_come_back(kafka, service):
-    topic, kfastd, count = kafka.topic("many"), service(), 200
-    workers = [Worker(kfastd.socket_dir, {"ring.bytes": "64k"}) for _ in range(4)]
-    for n, worker in enumerate(workers):
-        worker.send(topic, None, b"%d" % (1000 * n))
-        worker.wait_reports(1)
-    assert kfastd.stored == 4 * len(workers)
+def test_hundreds_of_channels_come_back(kafka, service):
+    topic, channels, records = kafka.topic("many", partitions=3), 200, 20
+    kfastd = service(LimitNOFILE="65536")
+    worker = many_channels.start(kfastd.socket_dir, topic, channels)
+    assert kfastd.stored == 4 * channels
     kfastd.kill()
-    for n, worker in enumerate(workers):
-        send_numbers(worker, topic, count - 1, first=1000 * n + 1)
-        worker.kill()
+    many_channels.send(worker, records)
+    worker.kill()
     kfastd.restart()
-    for number in range(1, len(workers) + 1):
+    for number in range(1, channels + 1):
         kfastd.wait_log(f"channel closed channel={number}$")
-    expected = sorted(v for n in range(4) for v in numbers(count, first=1000 * n))
-    assert sorted(values_of(kafka, topic, len(expected))) == expected
-    assert kafka.witness.count(topic) == len(expected)
+    read = [(each.key, each.value) for each in kafka.witness.read(topic, count=channels * records)]
+    for n in range(channels):
+        mine = [value for key, value in read if key == b"%d" % n]
+        assert mine == [b"%d.%d" % (n, i) for i in range(records)]
+    assert kafka.witness.count(topic) == channels * records
+
+
+def test_no_more_is_kept_than_systemd_can_hand_to_the_next_start(kafka, service):
+    topic, channels = kafka.topic("too-many"), 200
+    kfastd = service(LimitNOFILE="1024:65536")
+    worker = many_channels.start(kfastd.socket_dir, topic, channels)
+    kfastd.wait_log("is not kept.* 512, half of the soft RLIMIT_NOFILE")
+    assert 0 < kfastd.stored <= 512
+    kfastd.kill()
+    worker.kill()
+    kfastd.restart()
+    kfastd.wait_log("channel adopted channel=1 ")
