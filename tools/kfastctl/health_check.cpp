@@ -83,6 +83,16 @@ void check_brokers(const Snapshot& snapshot, Health& health) {
   }
 }
 
+void check_store(const Snapshot& snapshot, Health& health) {
+  for (const Metric& metric : snapshot.metrics) {
+    if (metric.name == "kfast_fd_store_silent" && metric.value != 0) {
+      health.add(HealthLevel::warning,
+                 "who keeps the channels' descriptors ($NOTIFY_SOCKET) gives no answer: what is "
+                 "accepted is lost if kfastd and its worker are both killed");
+    }
+  }
+}
+
 }  // namespace
 
 void Health::add(HealthLevel found, const std::string& finding) {
@@ -112,6 +122,7 @@ void check_snapshot(const Snapshot& snapshot, std::uint64_t stale_ms, Health& he
     health.add(HealthLevel::ok, header_line(snapshot));
   }
   check_brokers(snapshot, health);
+  check_store(snapshot, health);
 }
 
 Health check_health(const std::string& socket_dir, std::uint64_t stale_ms) {

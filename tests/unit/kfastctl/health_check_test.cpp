@@ -15,6 +15,7 @@ namespace kfast::ctl {
 namespace {
 
 using daemon::telemetry::Activity;
+using daemon::telemetry::DaemonCounter;
 using daemon::telemetry::Phase;
 using daemon::telemetry::ProfileCounter;
 
@@ -97,6 +98,18 @@ TEST_F(HealthTest, AProfileWithoutAnyBrokerIsAWarning) {
   EXPECT_EQ(check().level, HealthLevel::warning);
   EXPECT_TRUE(says(check(), "cluster=main profile=default"));
   profile.set(ProfileCounter::all_brokers_down, 0);
+  EXPECT_EQ(check().level, HealthLevel::ok);
+}
+
+TEST_F(HealthTest, ADescriptorStoreThatGivesNoAnswerIsAWarning) {
+  const ipc::Fd socket = listen();
+  const auto stats = make_segment();
+  stats->set_phase(Phase::running);
+  auto daemon = stats->daemon_block();
+  daemon.set(DaemonCounter::fd_store_silent, 1);
+  EXPECT_EQ(check().level, HealthLevel::warning);
+  EXPECT_TRUE(says(check(), "$NOTIFY_SOCKET"));
+  daemon.set(DaemonCounter::fd_store_silent, 0);
   EXPECT_EQ(check().level, HealthLevel::ok);
 }
 
