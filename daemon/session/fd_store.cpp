@@ -117,6 +117,9 @@ FdStore::FdStore(EventLoop& loop, telemetry::DaemonBlock& counters, std::size_t 
   most_ = static_cast<std::size_t>(std::max(0, number_in(std::getenv("FDSTORE"))));
   known_to_keep_ = most_ != 0;
   ends_with_kfastd_ = std::getenv("KFAST_KEEPER") != nullptr;
+  if (ends_with_kfastd_) {
+    most_passed_ = most_;  // a keeper needs no numbers beside theirs, and says how many it has
+  }
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!timer_.valid() || !loop_.add(timer_.get(), EPOLLIN, [this](std::uint32_t) { on_timer(); })) {
     spdlog::error("no segments are kept for the next kfastd: no timer: {}", std::strerror(errno));
