@@ -56,14 +56,18 @@ DaemonUnderTest::DaemonUnderTest()
   auto loop = daemon::session::EventLoop::create();
   promise(loop.ok(), "an event loop can be made");
   loop_ = loop.take();
+  // Nobody keeps descriptors here: then it does nothing.
+  ::unsetenv("NOTIFY_SOCKET");
+  store_ = std::make_unique<daemon::session::FdStore>(*loop_, counters_, 0);
   auto shard = daemon::shard::Shard::create(0, {config_, access_, quota_, *stats_, 1});
   promise(shard.ok(), "a shard can be made");
   shard_ = shard.take();
   auto server = daemon::session::Server::create(
-      {*loop_, config_, access_, quota_, counters_, *shard_, "fuzz", 1});
+      {*loop_, config_, access_, quota_, counters_, *shard_, *store_, "fuzz", 1});
   promise(server.ok(), "a server can be made");
   server_ = server.take();
   shard_->start();
+  server_->begin({}, [] {});
   thread_ = std::thread([this] { loop_->run(); });
 }
 

@@ -9,6 +9,7 @@
 #include "policy/access_list.hpp"
 #include "policy/quota.hpp"
 #include "session/event_loop.hpp"
+#include "session/fd_store.hpp"
 #include "session/server.hpp"
 #include "shard/shard.hpp"
 #include "telemetry/stats.hpp"
@@ -45,6 +46,7 @@ class DaemonUnderTest {
   std::unique_ptr<daemon::telemetry::StatsSegment> stats_;
   daemon::telemetry::DaemonBlock counters_;
   std::unique_ptr<daemon::session::EventLoop> loop_;
+  std::unique_ptr<daemon::session::FdStore> store_;
   std::unique_ptr<daemon::shard::Shard> shard_;
   std::unique_ptr<daemon::session::Server> server_;
   std::thread thread_;
