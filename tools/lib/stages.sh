@@ -41,6 +41,8 @@ run_stage() {
       *) say "stage $name failed. To run only it:  tools/test --stage $name" ;;
     esac
   fi
+  # It has said why; what did not run counts neither as passed nor as failed.
+  if [ -e "$STAGE_RESULTS/not-run" ]; then verdict="not run"; fi
   STAGES_PASSED=$((STAGES_PASSED + passed))
   STAGES_FAILED=$((STAGES_FAILED + failed))
   STAGE_ROWS+=("$(printf '%-12s %-7s %7s %7s %9s' "$name" "$verdict" "$passed" "$failed" \

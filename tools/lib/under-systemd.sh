@@ -4,6 +4,13 @@
 
 SYSTEMD_TREE=
 
+# Whether one can be booted here: that takes root or sudo, overlays and systemd-nspawn, which a container may forbid.
+can_boot_systemd() {
+  as_root unshare --mount sh -c 'mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root &&
+    mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root &&
+    systemd-nspawn -q --register=no --keep-unit --private-network --pipe -D /mnt/root true' >/dev/null 2>&1 </dev/null
+}
+
 # under_systemd FOLDER COMMAND…: boots, runs the command in it as root, and powers off. FOLDER is the only place whose
 # changes stay; its file `output` gets what the command prints. The status is the command's. Needs a subshell of its own,
 # for its traps.
