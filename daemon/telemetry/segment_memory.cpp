@@ -84,7 +84,11 @@ SegmentMemory::SegmentMemory(ipc::Fd fd, boost::interprocess::mapped_region regi
       region_(std::move(region)),
       geometry_(geometry),
       cool_off_(cool_off),
-      now_(std::move(now)) {}
+      now_(std::move(now)) {
+  for (std::uint32_t scope = 0; scope < kScopeCount; ++scope) {
+    tables_[scope].freed.make_room_for(geometry_.scopes[scope].block_count);
+  }
+}
 
 std::byte* SegmentMemory::block(std::uint32_t scope, std::uint32_t index) const noexcept {
   const Geometry::ScopePlace& place = geometry_.scopes[scope];

@@ -7,12 +7,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <mutex>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "kfast/ipc/fd.hpp"
 #include "kfast/ipc/stats_layout.hpp"
@@ -73,9 +73,30 @@ class SegmentMemory {
     std::uint32_t index;
     std::chrono::steady_clock::time_point when;
   };
+  /// A scope's freed blocks, the one that was freed first in front. A block is in it once at most,
+  /// so it has its memory from the beginning: freeing never allocates.
+  class FreedBlocks {
+   public:
+    void make_room_for(std::uint32_t blocks) { ring_.resize(blocks); }
+    [[nodiscard]] bool empty() const { return count_ == 0; }
+    [[nodiscard]] const Freed& front() const { return ring_[first_]; }
+    void pop_front() {
+      first_ = (first_ + 1) % ring_.size();
+      --count_;
+    }
+    void push_back(Freed freed) {
+      ring_[(first_ + count_) % ring_.size()] = freed;
+      ++count_;
+    }
+
+   private:
+    std::vector<Freed> ring_;
+    std::size_t first_ = 0;
+    std::size_t count_ = 0;
+  };
   struct Table {
     std::uint32_t next_unused = 1;
-    std::deque<Freed> freed;
+    FreedBlocks freed;
   };
 
   [[nodiscard]] std::byte* base() const noexcept {
