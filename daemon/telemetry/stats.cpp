@@ -52,8 +52,7 @@ std::uint64_t boottime_ms() noexcept {
          static_cast<std::uint64_t>(now.tv_nsec) / 1000000;
 }
 
-// ---- blocks
-// --------------------------------------------------------------------------------------
+// ---- blocks -------------------------------------------------------------------------------------
 
 BlockBase::BlockBase() noexcept = default;
 
@@ -140,8 +139,7 @@ void BlockBase::set_note(std::string_view name, std::string_view text) {
   memory_->set_note(scope_, index_, name, text);
 }
 
-// ---- the segment
-// ---------------------------------------------------------------------------------
+// ---- the segment --------------------------------------------------------------------------------
 
 StatsSegment::Created StatsSegment::create(Options options) {
   if (options.shards < 1 || options.shards > ipc::stats::kMaxShards) {

@@ -5,18 +5,28 @@
  * Nothing here starts a thread, opens a broker connection, installs a signal handler or writes to
  * stderr; kfast_send makes no allocation and, but for a wake-up of an idle daemon, no system call.
  *
- *   kfast_producer_t *producer;
+ *   kfast_producer_t* producer;
  *   char why[256];
- *   if (kfast_producer_open(NULL, &producer, why, sizeof why) != 0) { fprintf(stderr, "%s\n", why);
- * return 1; } int32_t orders = kfast_topic(producer, "orders"); int64_t position =
- * kfast_send(producer, orders, "key", 3, "value", 5); if (position < 0) { fprintf(stderr, "%s\n",
- * kfast_strerror((int)position)); } kfast_flush(producer, 5000); kfast_producer_close(producer);
+ *   if (kfast_producer_open(NULL, &producer, why, sizeof why) != 0) {
+ *     fprintf(stderr, "%s\n", why);
+ *     return 1;
+ *   }
+ *   int32_t orders = kfast_topic(producer, "orders");
+ *   if (kfast_send(producer, orders, "key", 3, "value", 5) < 0) {
+ *     fprintf(stderr, "%s\n", kfast_last_error(producer));
+ *   }
+ *   kfast_flush(producer, 5000);
+ *   kfast_producer_close(producer);
  *
  * Threads: a handle belongs to one thread at a time; a second thread opens its own. After fork()
  * the child's handles answer KFAST_ERR_FORKED and only kfast_producer_close may be used on them;
- * the parent's go on. Errors: functions that can fail return a negative code; kfast_strerror
- * explains it, and kfast_last_error says what was wrong this time. The ABI only grows: no function
- * or struct here ever changes its meaning or size.
+ * the parent's go on.
+ *
+ * Errors: functions that can fail return a negative code; kfast_strerror explains it, and
+ * kfast_last_error says what was wrong this time.
+ *
+ * Ownership: key, value, headers and names are read during the call only. The ABI only grows: no
+ * function or struct here ever changes its meaning or size.
  */
 #ifndef KFAST_KFAST_H
 #define KFAST_KFAST_H
@@ -70,9 +80,7 @@ KFAST_API const char* kfast_kafka_error(int error);
 /** The library's version, "major.minor.patch". Static storage. */
 KFAST_API const char* kfast_version(void);
 
-/* ---- options
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- options -------------------------------------------------------------------------------- */
 
 /** A set of options. Not thread-safe. */
 typedef struct kfast_options kfast_options_t;
@@ -86,14 +94,14 @@ KFAST_API void kfast_options_free(kfast_options_t* options);
 /**
  * Sets an option by name. Sizes take a suffix: k, m or g (powers of 1024).
  *
- *   profile          name of a profile of kfastd.toml ["default"] socket.dir       directory of
- * kfastd's sockets                [$KFAST_SOCKET_DIR, else "/run/kfast"] ring.bytes       the
- * record ring, a power of two, 4k to 1g                                   ["4m"] report.bytes the
- * report ring, a power of two, 4k to 1g                    [a quarter of ring.bytes] topics how
- * many topics the channel can name, 1 to 32768                            [1024] reports which
- * reports to deliver: all, errors or none                              ["all"] program what the
- * worker calls itself in kfastd's logs              [the process's own name] connect.timeout.ms how
- * long kfast_producer_open waits for kfastd's answers                  [5000]
+ *   profile             a profile of kfastd.toml ["default"]
+ *   socket.dir          directory of kfastd's sockets [$KFAST_SOCKET_DIR, else "/run/kfast"]
+ *   ring.bytes          the record ring, a power of two, 4k to 1g ["4m"]
+ *   report.bytes        the report ring, a power of two, 4k to 1g [a quarter of ring.bytes]
+ *   topics              how many topics the channel can name, 1 to 32768 ["1024"]
+ *   reports             which reports to deliver: all, errors or none ["all"]
+ *   program             what the worker calls itself in kfastd's logs [the process's own name]
+ *   connect.timeout.ms  how long kfast_producer_open waits for kfastd's answers ["5000"]
  *
  * Returns 0, KFAST_ERR_UNKNOWN_OPTION (the text names the nearest) or KFAST_ERR_INVALID. `errstr`
  * may be NULL; else it gets a sentence, cut to `errstr_size` bytes, NUL included.
@@ -101,9 +109,7 @@ KFAST_API void kfast_options_free(kfast_options_t* options);
 KFAST_API int kfast_options_set(kfast_options_t* options, const char* name, const char* value,
                                 char* errstr, size_t errstr_size);
 
-/* ---- producer
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- producer ------------------------------------------------------------------------------- */
 
 /** A producer: one channel to kfastd. One thread at a time. */
 typedef struct kfast_producer kfast_producer_t;

@@ -16,8 +16,7 @@ static_assert(std::endian::native == std::endian::little, "frames are little-end
 /// Zero is no kind: a page of zeros (a punched hole) can never parse as a frame.
 enum class FrameKind : std::uint8_t { padding = 1, record = 2, report = 3 };
 
-// ---- records (c2d)
-// ---------------------------------------------------------------------------------------------------
+// ---- records (c2d) ------------------------------------------------------------------------------
 
 /// What a record's frame holds; the order of the parts is the order of these bits: extension,
 /// headers, key, value.
@@ -69,8 +68,7 @@ inline constexpr std::uint32_t kMinRecordFrame = sizeof(RecordHead);
 /// Padding may be as small as one unit of alignment: then only `size` and `kind` are there.
 inline constexpr std::uint32_t kMinPaddingFrame = static_cast<std::uint32_t>(kFrameAlign);
 
-// ---- reports (d2c)
-// ---------------------------------------------------------------------------------------------------
+// ---- reports (d2c) ------------------------------------------------------------------------------
 
 enum class Outcome : std::uint8_t {
   delivered = 1,  // partition and offset are Kafka's; offset -1: delivered before a daemon restart,

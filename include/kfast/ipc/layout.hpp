@@ -39,8 +39,7 @@ inline constexpr std::uint64_t kMaxFrameShare = 4;
   return n != 0 && (n & (n - 1)) == 0;
 }
 
-// ---- c2d: written by the client only
-// ---------------------------------------------------------------------------------
+// ---- c2d: written by the client only ------------------------------------------------------------
 
 /// The first page of a c2d segment.
 struct C2dHeader {
@@ -71,8 +70,7 @@ struct TopicEntry {
 };
 static_assert(sizeof(TopicEntry) == 256);
 
-// ---- d2c: written by the daemon only
-// ---------------------------------------------------------------------------------
+// ---- d2c: written by the daemon only ------------------------------------------------------------
 
 /// Where everything in a channel's two segments lies, in bytes. It follows from four numbers by
 /// geometry_of().
@@ -162,8 +160,7 @@ enum class TopicState : std::uint8_t {
   limit = 4,  // one topic more than the principal's limit
 };
 
-// ---- the shard page: written by the shard only
-// -----------------------------------------------------------------------
+// ---- the shard page: written by the shard only --------------------------------------------------
 
 enum class ShardState : std::uint64_t { awake = 0, napping = 1, asleep = 2 };
 inline constexpr unsigned kShardStateBits = 2;
@@ -181,8 +178,7 @@ struct ShardPage {
 };
 static_assert(sizeof(ShardPage) == kPage && offsetof(ShardPage, state) == 128);
 
-// ---- geometry
-// --------------------------------------------------------------------------------------------------------
+// ---- geometry -----------------------------------------------------------------------------------
 
 /// Bytes of a bitmap with one bit per kFrameAlign bytes of ring.
 [[nodiscard]] constexpr std::uint64_t bitmap_bytes(std::uint64_t ring_bytes) noexcept {
