@@ -2,6 +2,7 @@
 
 import random
 import select
+import signal
 import time
 
 import pytest
@@ -444,3 +445,26 @@ def test_producing_without_kfastd_says_how_to_start_it():
     assert done.returncode == 1
     assert f"{directory}/kfastd.sock" in done.stderr.decode()
     assert b"systemctl start kfastd" in done.stderr
+
+
+def test_a_record_that_kfastd_takes_late_has_the_time_of_its_send(kafka, shared):
+    topic = kafka.topic("late", partitions=1)
+    with Producer(shared.socket_dir) as producer:
+        producer.send(topic, None, b"warm")
+        producer.wait_reports(1)
+        shared.pause()
+        try:
+            before = int(time.time() * 1000)
+            late = [producer.send(topic, None, b"late %d" % n) for n in range(500)]
+            after = int(time.time() * 1000)
+            while time.time() * 1000 < after + 300:
+                pass  # until they are late
+        finally:
+            shared.signal(signal.SIGCONT)
+        young = producer.send(topic, None, b"young")
+        producer.wait_reports(len(late) + 1)
+        assert young > late[-1]
+    records = kafka.witness.read(topic)[1:]
+    assert [record.value for record in records] == [b"late %d" % n for n in range(500)] + [b"young"]
+    assert all(before - 20 <= record.timestamp <= after for record in records[:-1])
+    assert records[-1].timestamp >= after + 300 - 20

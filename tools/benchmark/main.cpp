@@ -161,6 +161,7 @@ int main(int argc, char** argv) {
   app.add_option("--ring", options.ring_bytes, "kfast's option ring.bytes")->capture_default_str();
   app.add_option("--runs", options.runs, "runs of each row [5, with --quick 3]");
   app.add_option("--only", options.only, "only the cases whose name contains this");
+  app.add_option("--with", options.with, "only this way of sending, such as rd_kafka_produce");
   app.add_option("--json", options.json, "write every run's figures to this file");
   app.add_flag("--quick", options.quick, "a quarter of the records, three runs: under two minutes");
   app.add_option("--worker", worker)->group("");

@@ -15,7 +15,12 @@ std::vector<Case> plan(const Options& options) {
       {"100 B, paced 20 k/s", 100, 20'000, 80'000 / share, 50'000, paced},
       {"1 KiB, paced 20 k/s", 1024, 20'000, 80'000 / share, 50'000, paced},
   };
-  std::erase_if(cases, [&](const Case& c) { return !wants(options, c.title); });
+  for (Case& c : cases) {
+    std::erase_if(c.variants,
+                  [&](Variant v) { return !options.with.empty() && options.with != name_of(v); });
+  }
+  std::erase_if(cases,
+                [&](const Case& c) { return c.variants.empty() || !wants(options, c.title); });
   return cases;
 }
 

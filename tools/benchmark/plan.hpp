@@ -25,6 +25,7 @@ struct Options {
   std::string json;
   std::string ring_bytes = "16m";
   std::string only;   // cases whose title contains this
+  std::string with;   // ways of sending whose name is this; empty: all
   int runs = 0;       // 0: as the plan says
   int kafka_pid = 0;  // 0: no outage is measured
   bool quick = false;

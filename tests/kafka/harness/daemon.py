@@ -230,6 +230,10 @@ class Kfastd:
         """Any other signal, as SIGSTOP, SIGCONT or SIGHUP."""
         self._process.signal(number)
 
+    def pause(self) -> None:
+        """SIGSTOP; returns when every thread has stopped."""
+        self._process.pause()
+
     def wait(self, timeout: float = 60) -> int:
         """Waits for its end; the exit status, negative for a signal."""
         return self._process.wait(timeout)

@@ -22,6 +22,13 @@ namespace kfast::daemon::channel::test {
 inline constexpr std::int64_t kNow = 1'000'000;
 inline constexpr std::uint64_t kOpaqueBase = 0x0001'0002'0000'0000;
 
+inline RecordSpec record(std::string value, std::uint16_t topic = 0) {
+  RecordSpec spec;
+  spec.topic = topic;
+  spec.value = std::move(value);
+  return spec;
+}
+
 class RememberingSink : public RecordSink {
  public:
   explicit RememberingSink(telemetry::TopicBlock& stats) : stats_(stats) {}
@@ -56,11 +63,19 @@ class RememberingSink : public RecordSink {
     return answer;
   }
 
+  void hand_over(std::vector<Refused>& refused) override {
+    ++hand_overs;
+    refused.insert(refused.end(), refused_at_hand_over.begin(), refused_at_hand_over.end());
+    refused_at_hand_over.clear();
+  }
+
   std::vector<std::string> opened;
   std::vector<std::string> values;       // of the accepted records
   std::vector<std::uint32_t> sequences;  // of the accepted records
   std::uint64_t room = UINT64_MAX;       // records until "later"
   Submission answer;
+  std::uint32_t hand_overs = 0;
+  std::vector<Refused> refused_at_hand_over;  // by the next one
   std::function<void()> on_submit;
 
  private:

@@ -7,13 +7,6 @@ using ipc::Outcome;
 
 class ProducerChannelTest : public ChannelTest {};
 
-RecordSpec record(std::string value, std::uint16_t topic = 0) {
-  RecordSpec spec;
-  spec.topic = topic;
-  spec.value = std::move(value);
-  return spec;
-}
-
 TEST_F(ProducerChannelTest, RecordsReachTheSinkInTheOrderTheyWereSent) {
   open();
   for (const char* value : {"one", "two", "three"}) {
