@@ -29,8 +29,9 @@ class Load:
     """A child process that sends numbered records as fast as `rate` (a second; 0: as it can), up to
     `count`, reads its reports all the while, and closes when all have come.
 
-    `ways`: how the bursts are sent, in turn. `close_at_once`: closes without waiting for reports. `environment` is added to this process's.
-    `final_life` is the last kfastd life that can have had its records: set it when the worker dies.
+    `ways`: how the bursts are sent, in turn. `close_at_once`: closes without waiting for reports.
+    `environment` is added to this process's. `final_life` is the last kfastd life that can have had
+    its records: set it when the worker dies.
     """
 
     def __init__(
