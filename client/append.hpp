@@ -96,8 +96,8 @@ template <bool kExtended>
   return true;
 }
 
-/// A record is whole, and will be published before a report can be read: of another lap's record
-/// at this place none may be read after it.
+/// A frame is whole. No report may be read between this and the publish: one of the record that
+/// stood here a lap before would be remembered as this one's.
 [[gnu::always_inline]] inline void Channel::count_frame(std::uint64_t position) noexcept {
   // A private line: one bit per eight bytes of ring, so one line serves 4 KiB of records.
   seen_.forget(position);

@@ -72,7 +72,7 @@ class Channel {
   [[nodiscard]] std::int64_t append(const Record& record, std::int64_t now_ms) noexcept;
 
   /// Writes a record without publishing it: its position, or a Refusal. Nothing but further writes
-  /// may come before publish_batch(): reports that are read in between would be taken for others'.
+  /// may come before publish_batch(), no reading of reports and no hand-over.
   [[nodiscard]] std::int64_t write_one(const Record& record, std::int64_t now_ms) noexcept;
   /// Publishes what was written.
   void publish_batch() noexcept;

@@ -164,8 +164,6 @@ struct SendExtras {
 /// Moves, never copies; it must end before its producer does.
 class Reservation {
  public:
-  Reservation(kfast_producer_t* producer, std::span<std::byte> value) noexcept
-      : producer_(producer), value_(value) {}
   Reservation(Reservation&& other) noexcept
       : producer_(std::exchange(other.producer_, nullptr)), value_(other.value_) {}
   Reservation& operator=(Reservation&& other) noexcept {
@@ -202,6 +200,10 @@ class Reservation {
   }
 
  private:
+  friend class Producer;
+  Reservation(kfast_producer_t* producer, std::span<std::byte> value) noexcept
+      : producer_(producer), value_(value) {}
+
   kfast_producer_t* producer_;  // NULL: it has ended
   std::span<std::byte> value_;
 };
