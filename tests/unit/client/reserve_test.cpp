@@ -1,5 +1,6 @@
 // A record whose value is made in the ring: what is published when, and what may happen in between.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -297,6 +298,26 @@ TEST_F(Reserve, OfAChannelThatIsClosedMeanwhileEndsWithoutARecord) {
   EXPECT_EQ(tail(), 0U);
   EXPECT_EQ(kfast_cancel(producer), KFAST_ERR_INVALID);
   EXPECT_EQ(send_frame(24), KFAST_ERR_CLOSED);
+}
+
+TEST_F(Reserve, AForkedChildCannotEndItsParents) {
+  open();
+  ASSERT_EQ(reserve_frame(48), KFAST_OK);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const bool refused = commit_frame(48) == KFAST_ERR_FORKED &&
+                         kfast_cancel(producer) == KFAST_ERR_FORKED &&
+                         send_frame(24) == KFAST_ERR_FORKED;
+    kfast_producer_close(producer);
+    ::_exit(refused ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(tail(), 0U);
+  EXPECT_EQ(commit_frame(48), 0);
+  EXPECT_EQ(tail(), 48U);
 }
 
 TEST_F(Reserve, CloseLeavesNothingOfIt) {
