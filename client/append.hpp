@@ -12,44 +12,46 @@
 
 namespace kfast::client {
 
+/// Writes a frame up to its value, where `frame` then points. False: a Refusal, and nothing has
+/// changed.
 template <bool kExtended>
-[[gnu::always_inline]] inline std::int64_t Channel::append(const Record& record,
-                                                           std::int64_t now_ms) noexcept {
+[[gnu::always_inline]] inline bool Channel::begin_frame(const Record& record, std::int64_t now_ms,
+                                                        Frame& frame) noexcept {
   if (static_cast<std::uint32_t>(record.topic) >= topics_.count()) [[unlikely]] {
-    return static_cast<std::int64_t>(Refusal::no_such_topic);
+    return refuse(Refusal::no_such_topic, frame);
   }
   // Line 1, shared: the topic's state byte in d2c. kfastd writes it when the state changes, so it
   // stays in cache.
   const std::uint8_t state = topic_states_[record.topic].load(std::memory_order_relaxed);
   if (state > static_cast<std::uint8_t>(ipc::TopicState::open)) [[unlikely]] {
-    return refuse_topic(state);
+    return refuse(refusal_of(state), frame);
   }
   const bool has_key = record.key != nullptr;
   const bool has_value = record.value != nullptr;
   if ((!has_key && record.key_size != 0) || (!has_value && record.value_size != 0)) [[unlikely]] {
-    return static_cast<std::int64_t>(Refusal::null_with_size);
+    return refuse(Refusal::null_with_size, frame);
   }
   // Each size is bounded before it is added, so no sum can wrap.
   if (record.key_size > max_payload_ || record.value_size > max_payload_ - record.key_size)
       [[unlikely]] {
-    return static_cast<std::int64_t>(Refusal::too_large);
+    return refuse(Refusal::too_large, frame);
   }
   std::uint64_t size = sizeof(ipc::RecordHead) + record.key_size + record.value_size;
   if constexpr (kExtended) {
     size += sizeof(ipc::RecordExtension) + record.headers_size;
     if (size > max_frame_ ||
         record.key_size + record.value_size + record.headers_size > max_record_) [[unlikely]] {
-      return static_cast<std::int64_t>(Refusal::too_large);
+      return refuse(Refusal::too_large, frame);
     }
   }
   // Two loads of lines that kfastd writes (d2c head and tail), once per used up credit.
   if (credit_ == 0 && !refresh_credit()) [[unlikely]] {
-    return static_cast<std::int64_t>(Refusal::no_credit);
+    return refuse(Refusal::no_credit, frame);
   }
   // One load of d2c head, only when the ring looks full by the head that was seen last.
-  ipc::Reservation room;
+  ipc::Reservation& room = frame.room;
   if (!writer_.reserve(ipc::align_up(size, ipc::kFrameAlign), room)) [[unlikely]] {
-    return static_cast<std::int64_t>(Refusal::ring_full);
+    return refuse(Refusal::ring_full, frame);
   }
   KFAST_KILL_POINT("client.append.reserved");
   if (room.padding != 0) [[unlikely]] {
@@ -58,7 +60,7 @@ template <bool kExtended>
   }
 
   // The frame's own lines: the head, then the one copy of the record's bytes, in the order of the
-  // flags.
+  // flags. The value comes last, so that its end can still move.
   std::byte* at = ring_ + room.offset;
   const auto flags =
       static_cast<std::uint64_t>((has_key ? ipc::kHasKey : 0) | (has_value ? ipc::kHasValue : 0) |
@@ -90,30 +92,59 @@ template <bool kExtended>
     std::memcpy(at, record.key, record.key_size);
     at += record.key_size;
   }
+  frame.value = at;
+  return true;
+}
+
+/// A frame is whole. No report may be read between this and the publish: one of the record that
+/// stood here a lap before would be remembered as this one's.
+[[gnu::always_inline]] inline void Channel::count_frame(std::uint64_t position) noexcept {
+  // A private line: one bit per eight bytes of ring, so one line serves 4 KiB of records.
+  seen_.forget(position);
+  ++next_ordinal_;
+}
+
+/// Writes a whole frame and does not publish it. False: a Refusal, and nothing has changed.
+template <bool kExtended>
+[[gnu::always_inline]] inline bool Channel::write(const Record& record, std::int64_t now_ms,
+                                                  Frame& frame) noexcept {
+  if (!begin_frame<kExtended>(record, now_ms, frame)) [[unlikely]] {
+    return false;
+  }
   KFAST_KILL_POINT("client.append.key_written");
   if (record.value_size != 0) {
-    std::memcpy(at, record.value, record.value_size);
+    std::memcpy(frame.value, record.value, record.value_size);
   }
-
-  // A private line: one bit per eight bytes of ring, so one line serves 4 KiB of records.
-  seen_.forget(room.position);
-  ++next_ordinal_;
+  count_frame(frame.room.position);
   --credit_;
+  return true;
+}
 
-  // The tail's line, which kfastd reads: one release store. A worker that is killed before it has
-  // sent nothing, after it everything.
-  KFAST_KILL_POINT("client.append.before_publish");
-  writer_.publish();
-  KFAST_KILL_POINT("client.append.after_publish");
-
-  // The one full fence, then the lines of `parked` and of the shard's state, which kfastd writes
-  // when it rests or wakes. The system call is made only when it rests.
+/// After a publish, of however many records: the one full fence, then the lines of `parked` and of
+/// the shard's state, which kfastd writes when it rests or wakes. The system call is made only when
+/// it rests.
+[[gnu::always_inline]] inline void Channel::wake_daemon() noexcept {
   if (ringer_.must_ring(*parked_, *shard_state_, *taken_, writer_.tail(), writer_.capacity()))
       [[unlikely]] {
     KFAST_KILL_POINT("client.append.before_ring");
     ring_doorbell();
   }
-  return static_cast<std::int64_t>(room.position);
+}
+
+template <bool kExtended>
+[[gnu::always_inline]] inline std::int64_t Channel::append(const Record& record,
+                                                           std::int64_t now_ms) noexcept {
+  Frame frame;
+  if (!write<kExtended>(record, now_ms, frame)) [[unlikely]] {
+    return static_cast<std::int64_t>(frame.refusal);
+  }
+  // The tail's line, which kfastd reads: one release store. A worker that is killed before it has
+  // sent nothing, after it everything.
+  KFAST_KILL_POINT("client.append.before_publish");
+  writer_.publish();
+  KFAST_KILL_POINT("client.append.after_publish");
+  wake_daemon();
+  return static_cast<std::int64_t>(frame.room.position);
 }
 
 }  // namespace kfast::client

@@ -65,19 +65,19 @@ void Channel::bind_daemon_side(const ipc::Opened& opened, std::uint64_t head) no
 
 // ---- the cold side of append --------------------------------------------------------------------
 
-std::int64_t Channel::refuse_topic(std::uint8_t state) noexcept {
+Refusal Channel::refusal_of(std::uint8_t state) noexcept {
   switch (static_cast<ipc::TopicState>(state)) {
     case ipc::TopicState::not_allowed:
-      return static_cast<std::int64_t>(Refusal::not_allowed);
+      return Refusal::not_allowed;
     case ipc::TopicState::limit:
-      return static_cast<std::int64_t>(Refusal::topic_limit);
+      return Refusal::topic_limit;
     case ipc::TopicState::unseen:
     case ipc::TopicState::open:
     case ipc::TopicState::over_budget:
       break;
   }
   // A state of a later layout is a reason to wait, not to lose.
-  return static_cast<std::int64_t>(Refusal::over_budget);
+  return Refusal::over_budget;
 }
 
 void Channel::write_padding(std::uint64_t position, std::uint64_t size) noexcept {
@@ -137,7 +137,8 @@ std::uint32_t Channel::ordinal_at(std::uint64_t position) const noexcept {
 }
 
 std::uint32_t Channel::in_flight(std::uint64_t head) const noexcept {
-  return head == writer_.tail() ? 0 : next_ordinal_ - ordinal_at(head);
+  // A frame of a batch is in flight before it is published.
+  return head == writer_.reserved_end() ? 0 : next_ordinal_ - ordinal_at(head);
 }
 
 std::uint64_t Channel::report_limit() const noexcept {
@@ -242,7 +243,7 @@ int Channel::hand_over(const ipc::Opened& opened, ChannelFds& fds, ErrorText& wh
   }
   KFAST_KILL_POINT("client.resume.mapped");
   const std::uint64_t head = memory_.d2c().head.load(std::memory_order_acquire);
-  if (opened.position != head || writer_.tail() - head > writer_.capacity()) {
+  if (opened.position != head || writer_.reserved_end() - head > writer_.capacity()) {
     why.set("kfastd took the channel over at a position that is not in its ring: it is broken");
     return KFAST_ERR_PROTOCOL;
   }

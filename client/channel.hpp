@@ -23,6 +23,11 @@ namespace kfast::client {
 /// A record as it was handed to the library. What stands behind `headers_size` is used by
 /// append<true> only.
 struct Record {
+  /// Needs no extension: nothing but a topic, a key and a value.
+  [[nodiscard]] bool plain() const noexcept {
+    return header_count == 0 && partition == KFAST_ANY_PARTITION && timestamp_ms == KFAST_NOW;
+  }
+
   std::int32_t topic;
   const void* key;
   std::size_t key_size;
@@ -47,8 +52,15 @@ enum class Refusal : std::int64_t {
   null_with_size = -8,
 };
 
-/// One channel. Its calls make no system call, but for append() writing the doorbell of a daemon
-/// that rests, and let_go(). One thread.
+/// A frame whose value is still to be written, or why there is none.
+struct Frame {
+  ipc::Reservation room;
+  std::byte* value;
+  Refusal refusal;
+};
+
+/// One channel. Its calls make no system call, but for the doorbell of a daemon that rests, which
+/// whatever publishes may write, and let_go(). One thread.
 class Channel {
  public:
   /// Maps what came with Opened. Returns 0 or a KFAST_ERR.
@@ -58,6 +70,22 @@ class Channel {
   /// Writes a record and publishes it: its position, or a Refusal. append.hpp.
   template <bool kExtended>
   [[nodiscard]] std::int64_t append(const Record& record, std::int64_t now_ms) noexcept;
+
+  /// Writes a record without publishing it: its position, or a Refusal. Nothing but further writes
+  /// may come before publish_batch(), no reading of reports and no hand-over.
+  [[nodiscard]] std::int64_t write_one(const Record& record, std::int64_t now_ms) noexcept;
+  /// Publishes what was written.
+  void publish_batch() noexcept;
+
+  /// Begins a record whose value, of up to `value_size` bytes, the caller writes to `value` later.
+  /// Until commit() or cancel() nothing else may be written; everything else may happen, also a
+  /// hand-over. 0 or a Refusal.
+  [[nodiscard]] std::int64_t reserve(const Record& record, std::int64_t now_ms,
+                                     void*& value) noexcept;
+  [[nodiscard]] std::size_t reserved_value_bytes() const noexcept { return open_value_size_; }
+  /// Publishes it with the first `value_size` bytes of its value, and returns its position.
+  [[nodiscard]] std::int64_t commit(std::size_t value_size) noexcept;
+  void cancel() noexcept { writer_.abandon(); }
 
   /// True when waiting for kfastd can end the refusal of a full ring or used up credit; false when
   /// only reading reports can.
@@ -87,17 +115,28 @@ class Channel {
   [[nodiscard]] const Topics& topics() const noexcept { return topics_; }
   [[nodiscard]] const ChannelMemory& memory() const noexcept { return memory_; }
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+  [[nodiscard]] std::uint64_t ring_bytes() const noexcept { return writer_.capacity(); }
   [[nodiscard]] std::uint64_t max_frame_bytes() const noexcept { return max_frame_; }
   [[nodiscard]] std::uint64_t max_record_bytes() const noexcept { return max_record_; }
 
  private:
+  template <bool kExtended>
+  [[nodiscard]] bool begin_frame(const Record& record, std::int64_t now_ms, Frame& frame) noexcept;
+  template <bool kExtended>
+  [[nodiscard]] bool write(const Record& record, std::int64_t now_ms, Frame& frame) noexcept;
+  void count_frame(std::uint64_t position) noexcept;
+  void wake_daemon() noexcept;
   void bind_daemon_side(const ipc::Opened& opened, std::uint64_t head) noexcept;
   [[nodiscard]] int read_out_reports(ErrorText& why) noexcept;
   [[nodiscard]] bool refresh_credit() noexcept;
   [[nodiscard]] std::uint64_t report_limit() const noexcept;
   [[nodiscard]] std::uint32_t in_flight(std::uint64_t head) const noexcept;
   [[nodiscard]] std::uint32_t ordinal_at(std::uint64_t position) const noexcept;
-  [[nodiscard]] static std::int64_t refuse_topic(std::uint8_t state) noexcept;
+  [[nodiscard]] static Refusal refusal_of(std::uint8_t state) noexcept;
+  [[nodiscard]] static bool refuse(Refusal why, Frame& frame) noexcept {
+    frame.refusal = why;
+    return false;
+  }
   void write_padding(std::uint64_t position, std::uint64_t size) noexcept;
   static std::byte* write_headers(std::byte* at, const Record& record) noexcept;
   void ring_doorbell() const noexcept;
@@ -120,6 +159,8 @@ class Channel {
   SeenReports seen_;
   Topics topics_;
 
+  Frame open_{};  // of the open reservation
+  std::size_t open_value_size_ = 0;
   std::uint64_t max_record_ = 0;
   std::uint64_t wanted_wakes_ = 0;
   std::uint32_t number_ = 0;

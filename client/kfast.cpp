@@ -114,6 +114,23 @@ int64_t kfast_send_record(kfast_producer_t* producer, int32_t topic, int32_t par
   return producer->send_record(record, timeout_ms);
 }
 
+int kfast_send_batch(kfast_producer_t* producer, kfast_record_t* records, size_t count,
+                     int timeout_ms) {
+  return producer->send_batch(records, count, timeout_ms);
+}
+
+int kfast_reserve(kfast_producer_t* producer, const kfast_record_t* record, void** value) {
+  return producer->reserve(record, value);
+}
+
+int64_t kfast_commit(kfast_producer_t* producer, size_t value_size) {
+  return producer->commit(value_size);
+}
+
+int kfast_cancel(kfast_producer_t* producer) {
+  return producer->cancel();
+}
+
 int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports, size_t max) {
   return producer->reports(reports, max);
 }
@@ -124,6 +141,10 @@ int kfast_flush(kfast_producer_t* producer, int timeout_ms) {
 
 uint64_t kfast_used_bytes(kfast_producer_t* producer) {
   return producer->used_bytes();
+}
+
+uint64_t kfast_ring_bytes(const kfast_producer_t* producer) {
+  return producer->ring_bytes();
 }
 
 int kfast_fd(const kfast_producer_t* producer) {

@@ -219,7 +219,7 @@ void Producer::take_over() noexcept {
 
 void Producer::close_for_good(const char* why) noexcept {
   closed_why_.format("%s", why);
-  closed_ = true;
+  closed_ = barred_ = true;
   session_.drop();
   wake_taken_ = true;  // a worker that waits for reports shall hear of it
 }

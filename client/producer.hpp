@@ -29,6 +29,11 @@ class Producer {
   [[nodiscard]] std::int64_t send(std::int32_t topic, const void* key, std::size_t key_size,
                                   const void* value, std::size_t value_size) noexcept;
   [[nodiscard]] std::int64_t send_record(Record& record, int timeout_ms) noexcept;
+  [[nodiscard]] int send_batch(kfast_record_t* records, std::size_t count, int timeout_ms) noexcept;
+  [[nodiscard]] int reserve(const kfast_record_t* record, void** value) noexcept;
+  [[nodiscard]] std::int64_t commit(std::size_t value_size) noexcept;
+  [[nodiscard]] int cancel() noexcept;
+  [[nodiscard]] std::uint64_t ring_bytes() const noexcept { return channel_.ring_bytes(); }
   [[nodiscard]] std::int32_t topic(const char* name) noexcept;
   [[nodiscard]] const char* topic_name(std::int32_t topic) const noexcept;
   [[nodiscard]] int reports(kfast_report_t* out, std::size_t max) noexcept;
@@ -57,14 +62,24 @@ class Producer {
 
   [[nodiscard]] int forked() noexcept;
   [[nodiscard]] int closed() noexcept;
+  [[nodiscard]] int refuse_barred() noexcept;
+  [[nodiscard]] int no_reservation() noexcept;
   [[nodiscard]] int timed_out() noexcept;
   [[nodiscard]] int check_headers(Record& record) noexcept;
+  [[nodiscard]] int write_some(kfast_record_t* records, std::size_t count, std::size_t& done,
+                               std::int64_t& refusal) noexcept;
+  [[nodiscard]] int write_all(kfast_record_t* records, std::size_t count, std::size_t& done,
+                              int timeout_ms) noexcept;
+  [[nodiscard]] bool passes(std::int64_t refusal) const noexcept;
+  [[nodiscard]] bool wait_for_room(const Deadline& deadline, std::int64_t refusal) noexcept;
   [[nodiscard]] std::int64_t try_append(const Record& record, std::int64_t now_ms) noexcept;
   [[nodiscard]] int refuse(std::int64_t refusal, const Record& record) noexcept;
   [[nodiscard]] int refuse_size(const Record& record) noexcept;
 
   ForkGuard guard_;
+  bool barred_ = false;  // closed_ or reserved_: the one byte that a send looks at
   bool closed_ = false;
+  bool reserved_ = false;  // a reservation is open
   bool wake_taken_ =
       false;  // a wake-up was consumed that the worker's event loop may be waiting for
   std::int64_t last_look_ms_ = 0;

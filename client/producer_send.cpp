@@ -24,8 +24,8 @@ std::int64_t Producer::send(std::int32_t topic, const void* key, std::size_t key
   }
   const std::int64_t now = wall_ms();
   look_now_and_then(now);
-  if (closed_) [[unlikely]] {
-    return closed();
+  if (barred_) [[unlikely]] {
+    return refuse_barred();
   }
   // Made anew for the words of a refusal, so that the hot path keeps its record in registers.
   const auto record = [&] {
@@ -40,9 +40,8 @@ std::int64_t Producer::send(std::int32_t topic, const void* key, std::size_t key
 }
 
 std::int64_t Producer::try_append(const Record& record, std::int64_t now_ms) noexcept {
-  const bool plain = record.header_count == 0 && record.partition == KFAST_ANY_PARTITION &&
-                     record.timestamp_ms == KFAST_NOW;
-  return plain ? channel_.append<false>(record, now_ms) : channel_.append<true>(record, now_ms);
+  return record.plain() ? channel_.append<false>(record, now_ms)
+                        : channel_.append<true>(record, now_ms);
 }
 
 std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
@@ -54,8 +53,8 @@ std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
   }
   std::int64_t now = wall_ms();
   look_now_and_then(now);
-  if (closed_) {
-    return closed();
+  if (barred_) {
+    return refuse_barred();
   }
   std::int64_t result = try_append(record, now);
   if (result >= 0 || timeout_ms == 0) {
@@ -63,9 +62,7 @@ std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
   }
   const Deadline deadline(timeout_ms);
   for (;;) {
-    const bool passes = is(result, Refusal::over_budget) || is(result, Refusal::ring_full) ||
-                        (is(result, Refusal::no_credit) && channel_.waiting_helps());
-    if (!passes) {
+    if (!passes(result)) {
       result = refuse(result, record);
       break;
     }
@@ -76,7 +73,7 @@ std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
     if (result >= 0) {
       break;
     }
-    if (!wait(deadline, is(result, Refusal::over_budget) ? kBudgetLookMs : -1)) {
+    if (!wait_for_room(deadline, result)) {
       static_cast<void>(refuse(result, record));
       result = KFAST_ERR_TIMED_OUT;
       break;
@@ -88,6 +85,27 @@ std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
   }
   pass_wake_on();
   return result;
+}
+
+/// What keeps records out although their channel has room.
+int Producer::refuse_barred() noexcept {
+  if (closed_) {
+    return closed();
+  }
+  error_.set(
+      "a reservation is open: end it with kfast_commit or kfast_cancel, then send the next record");
+  return KFAST_ERR_INVALID;
+}
+
+/// True for a refusal that can end while one waits.
+bool Producer::passes(std::int64_t refusal) const noexcept {
+  return is(refusal, Refusal::over_budget) || is(refusal, Refusal::ring_full) ||
+         (is(refusal, Refusal::no_credit) && channel_.waiting_helps());
+}
+
+/// After channel_.arm(). False: the deadline has passed.
+bool Producer::wait_for_room(const Deadline& deadline, std::int64_t refusal) noexcept {
+  return wait(deadline, is(refusal, Refusal::over_budget) ? kBudgetLookMs : -1);
 }
 
 int Producer::check_headers(Record& record) noexcept {

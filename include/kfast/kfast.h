@@ -180,6 +180,70 @@ KFAST_API int64_t kfast_send_record(kfast_producer_t* producer, int32_t topic, i
                                     const kfast_header_t* headers, size_t header_count,
                                     int timeout_ms);
 
+/**
+ * One record of a batch, or one to be made in place. Start from KFAST_RECORD_INIT. 80 bytes for
+ * ever. What the fields mean, their ranges and errors are those of kfast_send_record.
+ */
+typedef struct kfast_record {
+  const void* key; /**< NULL: null key */
+  size_t key_size;
+  const void* value; /**< NULL: null value (a tombstone) */
+  size_t value_size;
+  const kfast_header_t* headers; /**< may be NULL when header_count is 0 */
+  size_t header_count;
+  int64_t timestamp_ms; /**< or KFAST_NOW */
+  void* opaque;         /**< not used */
+  int64_t position;     /**< out: as kfast_send returns it, or the refused record's code */
+  int32_t topic;        /**< from kfast_topic */
+  int32_t partition;    /**< or KFAST_ANY_PARTITION */
+} kfast_record_t;
+
+/** A record of nothing: null key and value, no headers, now, any partition; it wants a topic. */
+#define KFAST_RECORD_INIT \
+  { NULL, 0, NULL, 0, NULL, 0, KFAST_NOW, NULL, -1, -1, KFAST_ANY_PARTITION }
+
+/**
+ * Sends records in order, as sendmmsg does: returns how many were accepted, from the first on. As
+ * many as fit without waiting become visible to kfastd together, by one store, one fence and one
+ * wake-up at most, so a record costs less than by kfast_send. A worker that is killed before that
+ * store has sent none of them; there is no other all or nothing.
+ * Each accepted record gets its `position`. Where fewer than `count` are accepted, the next one's
+ * `position` is the code of its refusal, kfast_last_error says why, and those behind it are as they
+ * were; when it is the first, its code is also the answer. `count` 0: 0; more than INT_MAX: as
+ * INT_MAX. `timeout_ms`: how long to wait for room, in all, as in kfast_send_record: 0 never,
+ * negative for ever; what was written is published before it waits, so a batch may be larger than
+ * the ring. Errors of a record: as kfast_send_record. Key, value and headers are read during the
+ * call only.
+ */
+KFAST_API int kfast_send_batch(kfast_producer_t* producer, kfast_record_t* records, size_t count,
+                               int timeout_ms);
+
+/**
+ * Begins a record whose value is made in the ring itself, without a copy: `*value` gets a pointer
+ * to `record->value_size` writable bytes, with whatever in them, to be filled before kfast_commit.
+ * They are not aligned. The value is not null; `record->value` and `record->position` are not
+ * looked at, and key and headers are read during the call only. Never blocks. Returns 0, or an
+ * error of kfast_send_record with `*value` NULL: whatever would refuse the record refuses it here.
+ * One at a time: until kfast_commit or kfast_cancel, other sends and kfast_reserve answer
+ * KFAST_ERR_INVALID; all else may be called. The reservation outlives a restart of kfastd. It ends
+ * without a record where the process dies or the producer is closed; the memory is then not to be
+ * touched, nor after kfast_commit or kfast_cancel, nor in a forked child. The record's time, where
+ * it is KFAST_NOW, is that of kfast_reserve, and its delivery timeout runs from then.
+ */
+KFAST_API int kfast_reserve(kfast_producer_t* producer, const kfast_record_t* record, void** value);
+
+/**
+ * Sends the reserved record with the first `value_size` bytes of its value, at most what was
+ * reserved; what is less goes back to the ring. Never blocks. Returns its position. Errors:
+ * KFAST_ERR_INVALID (no reservation is open, or `value_size` is too large: then it stays open),
+ * KFAST_ERR_FORKED, KFAST_ERR_CLOSED (the reservation is gone).
+ */
+KFAST_API int64_t kfast_commit(kfast_producer_t* producer, size_t value_size);
+
+/** Gives a reservation back; nothing is sent. Returns 0, KFAST_ERR_INVALID (none is open) or
+ * KFAST_ERR_FORKED. */
+KFAST_API int kfast_cancel(kfast_producer_t* producer);
+
 /** What became of a record. */
 enum kfast_outcome {
   KFAST_DELIVERED = 1, /**< in Kafka, at `partition` and `offset` (-1: known only to have been
@@ -217,6 +281,9 @@ KFAST_API int kfast_flush(kfast_producer_t* producer, int timeout_ms);
 
 /** How many bytes of the ring hold records without an outcome, 0 to ring.bytes. */
 KFAST_API uint64_t kfast_used_bytes(kfast_producer_t* producer);
+
+/** How many bytes the ring has: ring.bytes. With kfast_used_bytes, how full it is. */
+KFAST_API uint64_t kfast_ring_bytes(const kfast_producer_t* producer);
 
 /**
  * A file descriptor for poll, epoll or select that never changes: readable when kfast_reports

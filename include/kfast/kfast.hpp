@@ -160,6 +160,54 @@ struct SendExtras {
   std::chrono::milliseconds timeout{0};
 };
 
+/// Room for one value in the ring itself: a record that is sent by commit(), and else not at all.
+/// Moves, never copies; it must end before its producer does.
+class Reservation {
+ public:
+  Reservation(Reservation&& other) noexcept
+      : producer_(std::exchange(other.producer_, nullptr)), value_(other.value_) {}
+  Reservation& operator=(Reservation&& other) noexcept {
+    if (this != &other) {
+      cancel();
+      producer_ = std::exchange(other.producer_, nullptr);
+      value_ = other.value_;
+    }
+    return *this;
+  }
+  ~Reservation() { cancel(); }
+
+  /// To be filled; not aligned.
+  [[nodiscard]] std::span<std::byte> value() const noexcept { return value_; }
+
+  /// Sends the record with the first `value_size` bytes of its value, and returns its position.
+  Expected<std::int64_t> commit(std::size_t value_size) noexcept {
+    if (producer_ == nullptr) {
+      return Error(KFAST_ERR_INVALID);
+    }
+    const std::int64_t position = kfast_commit(producer_, value_size);
+    if (position != KFAST_ERR_INVALID) {
+      producer_ = nullptr;
+    }
+    return position < 0 ? Expected<std::int64_t>(Error(static_cast<int>(position)))
+                        : Expected<std::int64_t>(position);
+  }
+  Expected<std::int64_t> commit() noexcept { return commit(value_.size()); }
+
+  void cancel() noexcept {
+    if (producer_ != nullptr) {
+      static_cast<void>(kfast_cancel(std::exchange(producer_, nullptr)));
+    }
+  }
+
+ private:
+  friend class Producer;
+  Reservation(kfast_producer_t* producer, std::span<std::byte> value) noexcept
+      : producer_(producer), value_(value) {}
+
+  kfast_producer_t* producer_;  // NULL: it has ended
+  std::span<std::byte> value_;
+};
+
 /// A producer. Moves, never copies; closes itself without waiting: flush() first to know what
 /// became of the records.
 class Producer {
@@ -202,6 +250,28 @@ class Producer {
                                     extras.headers.size(), milliseconds(extras.timeout)));
   }
 
+  /// Sends the front of `records` together, and returns how many; the next one's position is the
+  /// code of its refusal. Start each from KFAST_RECORD_INIT.
+  [[nodiscard]] Expected<std::size_t> send_batch(
+      std::span<kfast_record_t> records,
+      std::chrono::milliseconds timeout = std::chrono::milliseconds(0)) noexcept {
+    const int count =
+        kfast_send_batch(producer_.get(), records.data(), records.size(), milliseconds(timeout));
+    return count < 0 ? Expected<std::size_t>(Error(count))
+                     : Expected<std::size_t>(static_cast<std::size_t>(count));
+  }
+
+  /// Begins a record whose value of up to `record.value_size` bytes is made in the ring. No other
+  /// can be sent until it has ended.
+  [[nodiscard]] Expected<Reservation> reserve(const kfast_record_t& record) noexcept {
+    void* value = nullptr;
+    const int code = kfast_reserve(producer_.get(), &record, &value);
+    return code == KFAST_OK
+               ? Expected<Reservation>(Reservation(
+                     producer_.get(), {static_cast<std::byte*>(value), record.value_size}))
+               : Expected<Reservation>(Error(code));
+  }
+
   /// Fills the front of `reports`; returns how many. Fewer than asked for: fd() becomes readable
   /// when there are more.
   [[nodiscard]] Expected<std::size_t> reports(std::span<Report> reports) noexcept {
@@ -217,6 +287,9 @@ class Producer {
   }
 
   [[nodiscard]] std::uint64_t used_bytes() noexcept { return kfast_used_bytes(producer_.get()); }
+  [[nodiscard]] std::uint64_t ring_bytes() const noexcept {
+    return kfast_ring_bytes(producer_.get());
+  }
   /// For poll, epoll or select: readable when reports() should be called. Never changes; not to be
   /// read or closed.
   [[nodiscard]] int fd() const noexcept { return kfast_fd(producer_.get()); }

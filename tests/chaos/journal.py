@@ -6,7 +6,7 @@ import tempfile
 from typing import Optional
 
 # The words of the first page. The worker writes all but the last two.
-ACCEPTED, POLLS, REPORTED_TWICE, REPORTED_UNSENT, FLUSHED_UNTOLD, PHASE = range(6)
+ACCEPTED, POLLS, REPORTED_TWICE, REPORTED_UNSENT, FLUSHED_UNTOLD, PHASE, BEGUN = range(7)
 LIFE, WISH = 64, 65
 
 STARTING, SENDING, SENT, CLOSED = range(4)
@@ -16,6 +16,9 @@ GO_ON, FINISH = range(2)
 class Journal:
     """A page of words, then for each record: the kfastd life in which it was sent, the one in which
     its report was read, the error in it (two bytes each), and its outcome (0: none read yet).
+
+    ACCEPTED counts the records that it knows to be accepted, BEGUN those and what the call handles
+    that it is in: a killed worker may have sent no more than those.
 
     A life is how many kfastds there were, counted by whoever starts them, before each start. So
     what a worker reads before it sends is the first life that can have taken the record, or an

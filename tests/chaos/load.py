@@ -19,6 +19,9 @@ from journal import Journal, value_of  # noqa: E402
 
 PRODUCER_BYTES = 6
 BURST = 64
+BATCH = 16
+# How a record is sent: by a call of its own, with others, or made in the ring.
+SINGLE, BATCHED, IN_PLACE = "single", "batched", "in place"
 FLUSH_EVERY = 50 * BURST
 
 
@@ -26,8 +29,9 @@ class Load:
     """A child process that sends numbered records as fast as `rate` (a second; 0: as it can), up to
     `count`, reads its reports all the while, and closes when all have come.
 
-    `close_at_once`: closes without waiting for reports. `environment` is added to this process's.
-    `final_life` is the last kfastd life that can have had its records: set it when the worker dies.
+    `ways`: how the bursts are sent, in turn. `close_at_once`: closes without waiting for reports.
+    `environment` is added to this process's. `final_life` is the last kfastd life that can have had
+    its records: set it when the worker dies.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Load:
         rate: int = 0,
         options: Optional[dict] = None,
         close_at_once: bool = False,
+        ways: tuple = (SINGLE, BATCHED, SINGLE, IN_PLACE),
         environment: Optional[dict] = None,
     ):
         self.name = b"w%05d" % number
@@ -57,6 +62,7 @@ class Load:
             "rate": rate,
             "options": options or {},
             "close_at_once": close_at_once,
+            "ways": ways,
         }
         self.process = Process(
             [sys.executable, __file__, json.dumps(task)],
@@ -172,10 +178,17 @@ class _Program:
             # What was missed is not made up for: a slow machine must not fill a ring in one go.
             due = time.monotonic() + (BURST / task["rate"] if task["rate"] else 0)
             end = min(number + BURST, task["count"])
+            way = task["ways"][number // BURST % len(task["ways"])]
             while number < end:
-                self._send(number)
-                number += 1
-                words[j.ACCEPTED] = number
+                next_number = min(number + BATCH, end) if way == BATCHED else number + 1
+                for n in range(number, next_number):
+                    self._journal.sent_in[n] = words[j.LIFE]
+                words[j.BEGUN] = next_number
+                if way == BATCHED:
+                    self._send_batch(number, next_number)
+                else:
+                    self._send(number, way)
+                number = words[j.ACCEPTED] = next_number
             if number % FLUSH_EVERY == 0:
                 self._flush()
             self._read_reports()
@@ -189,28 +202,67 @@ class _Program:
         self._producer.close()
         words[j.PHASE] = j.CLOSED
 
-    def _send(self, number: int) -> None:
-        key, value = self._keys[number % len(self._keys)], value_of(number)
-        self._journal.sent_in[number] = self._words[j.LIFE]
-        extended = {"headers": [("n", b"%d" % number)]} if number % 16 == 0 else {}
+    def _record(self, number: int) -> dict:
+        record = {"key": self._keys[number % len(self._keys)], "value": value_of(number)}
+        if number % 16 == 0:
+            record["headers"] = [("n", b"%d" % number)]
+        return record
+
+    def _send(self, number: int, way: str) -> None:
+        record = self._record(number)
         try:
-            if extended:
-                position = self._producer.send_record(self._topic, key, value, **extended)
+            if way == IN_PLACE:
+                position = self._send_in_place(number, dict(record))
+            elif "headers" in record:
+                position = self._producer.send_record(self._topic, **record)
             else:
-                position = self._producer.send(self._topic, key, value)
+                position = self._producer.send(self._topic, **record)
         except kfast.KfastError as full:
-            position = self._send_into_full_ring(full, key, value, extended)
+            position = self._send_into_full_ring(full, record)
+        self._sent(number, position)
+
+    def _send_in_place(self, number: int, record: dict) -> int:
+        if number % 3 == 0:
+            self._producer.leave_reserved(self._topic, b"nobody shall see this")
+            self._producer.cancel()
+        value = record.pop("value")
+        memory = self._producer.reserve(self._topic, len(value) + number * 41 % 300, **record)
+        memory[:8] = value[:8]
+        if number % 5 == 0:
+            # Another kfastd may take the channel over meanwhile.
+            self._read_reports()
+        memory[8 : len(value)] = value[8:]
+        return self._producer.commit(len(value))
+
+    def _send_batch(self, number: int, end: int) -> None:
+        records, timeout_ms = [self._record(n) for n in range(number, end)], 0
+        while number < end:
+            try:
+                answers = self._producer.send_batch(self._topic, records, timeout_ms)
+            except kfast.KfastError as error:
+                if error.code not in (kfast.QUEUE_FULL, kfast.TIMED_OUT):
+                    raise
+                answers = []
+            positions = [answer for answer in answers if answer >= 0]
+            for position in positions:
+                self._sent(number, position)
+                number += 1
+            self._words[j.ACCEPTED] = number
+            if number < end:
+                # Unread reports, too, make a ring full.
+                self._read_reports()
+                records, timeout_ms = records[len(positions) :], 100
+
+    def _sent(self, number: int, position: int) -> None:
         self._pending[position] = number
         self._last_position = position
 
-    def _send_into_full_ring(self, error, key, value, extended) -> int:
+    def _send_into_full_ring(self, error, record: dict) -> int:
         while error.code in (kfast.QUEUE_FULL, kfast.TIMED_OUT):
             # Unread reports, too, make a ring full.
             self._read_reports()
             try:
-                return self._producer.send_record(
-                    self._topic, key, value, timeout_ms=100, **extended
-                )
+                return self._producer.send_record(self._topic, timeout_ms=100, **record)
             except kfast.KfastError as again:
                 error = again
         raise error

@@ -11,8 +11,8 @@ The rules, for what load workers wrote into one topic:
 - Where the topic was deleted and made again, what the deleted one held is read from its brokers'
   disks, and first. There alone a record may be that was reported `failed`: Kafka answers that there
   is no such topic to a request that it wrote a moment before the topic went.
-- Nothing is in Kafka that was not sent, and every value is whole. A killed worker may have sent one
-  record more than it could count.
+- Nothing is in Kafka that was not sent, and every value is whole. A killed worker may have sent
+  more than it could count: the record, or the records, of the call that it died in.
 - First occurrences of a producer's records are in order in each partition, and so for each key.
 - kfastd counts what it submits again: no more duplicates in all than that. A kfastd that was killed
   may have died between handing over a record and counting it, so one more for each such life.
@@ -167,12 +167,10 @@ def _judge_load(verdict: Verdict, load, tally, may_lose: bool, final_life: int) 
     if not load.killed:
         _judge_end(verdict, load, who)
     last = tally.last if tally else -1
-    limit = accepted + 1 if load.killed else accepted
+    limit = max(accepted, journal.words[j.BEGUN]) if load.killed else accepted
     if last >= limit:
-        verdict.broken(f"{who}: record {last} is in Kafka, and {accepted} were sent")
-        verdict.uncounted += last + 1 - accepted
-    elif last == accepted:
-        verdict.uncounted += 1
+        verdict.broken(f"{who}: record {last} is in Kafka, and {limit} were sent")
+    verdict.uncounted += max(0, last + 1 - accepted)
     missing = set(range(last + 1, accepted))
     if tally:
         if tally.missing != len(tally.first_missing):

@@ -6,16 +6,28 @@ import pytest
 
 from harness import paths
 from kill_points import kill_points
+from load import BATCH, BATCHED, IN_PLACE, SINGLE
 from test_kept import KEPT
 
 BEFORE_PUBLISH = [
-    ("client.append.reserved", 5000),
-    ("client.append.padded", 10),
-    ("client.append.head_written", 5000),
-    ("client.append.key_written", 5000),
-    ("client.append.before_publish", 5000),
+    ("client.append.reserved", 5000, SINGLE),
+    ("client.append.padded", 10, SINGLE),
+    ("client.append.head_written", 5000, SINGLE),
+    ("client.append.key_written", 5000, SINGLE),
+    ("client.append.before_publish", 5000, SINGLE),
+    # In the middle of a batch: what came before it in there is not published either.
+    ("client.append.key_written", 300 * BATCH + 9, BATCHED),
+    ("client.batch.before_publish", 300, BATCHED),
+    ("client.reserve.reserved", 3000, IN_PLACE),
+    ("client.commit.before_publish", 3000, IN_PLACE),
 ]
-AFTER_PUBLISH = [("client.append.after_publish", 5000), ("client.append.before_ring", 5)]
+AFTER_PUBLISH = [
+    ("client.append.after_publish", 5000, SINGLE, 1),
+    ("client.append.before_ring", 5, SINGLE, 1),
+    ("client.append.before_ring", 5, BATCHED, BATCH),
+    ("client.batch.after_publish", 300, BATCHED, BATCH),
+    ("client.commit.after_publish", 3000, IN_PLACE, 1),
+]
 READING = [
     ("client.reports.before_seen", 2000),
     ("client.reports.after_seen", 2000),
@@ -65,7 +77,7 @@ DRAINING = ["daemon.drain.begun", "daemon.drain.flushed"]
 def test_every_kill_point_is_hit_by_a_test():
     counted = [*BEFORE_PUBLISH, *AFTER_PUBLISH, *READING, *IN_WORK, *RESUMING, *KEPT]
     single = [*CLOSING, BEFORE_HANDING_BACK, *HANDED_BACK, OWNERLESS, *RETIRING, *DRAINING]
-    assert sorted([name for name, _ in counted] + single) == sorted(kill_points())
+    assert {name for name, *_ in counted} | {*single} == {*kill_points()}
 
 
 @pytest.mark.parametrize("binary", ["client/libkfast.so.0", "daemon/kfastd"])
@@ -100,24 +112,31 @@ def assert_kept(verdict, lost=False):
 # The worker dies
 
 
-@pytest.mark.parametrize("point, nth", BEFORE_PUBLISH)
-def test_a_record_that_is_not_published_never_appears(scene, point, nth):
+def ring_for(way):
+    # A batch that finds the ring full publishes what it has, and waits.
+    return {"ring": "64k"} if way == SINGLE else {"ring": "16m", "reports": "4m"}
+
+
+@pytest.mark.parametrize("point, nth, way", BEFORE_PUBLISH)
+def test_a_record_that_is_not_published_never_appears(scene, point, nth, way):
     scene = scene()
-    load = killed_by_itself(scene, scene.load(kill_at=f"{point}:{nth}", ring="64k"))
+    load = scene.load(kill_at=f"{point}:{nth}", ways=(way,), **ring_for(way))
+    killed_by_itself(scene, load)
     verdict = scene.judge()
     assert_kept(verdict)
     assert load.accepted > 0 and verdict.uncounted == 0
 
 
-@pytest.mark.parametrize("point, nth", AFTER_PUBLISH)
-def test_a_record_that_is_published_is_delivered(scene, point, nth):
+@pytest.mark.parametrize("point, nth, way, more", AFTER_PUBLISH)
+def test_a_record_that_is_published_is_delivered(scene, point, nth, way, more):
     scene = scene()
     # Slow enough for the shard to rest in between.
     rate = 2000 if point.endswith("ring") else 0
-    load = killed_by_itself(scene, scene.load(kill_at=f"{point}:{nth}", ring="64k", rate=rate))
+    load = scene.load(kill_at=f"{point}:{nth}", rate=rate, ways=(way,), **ring_for(way))
+    killed_by_itself(scene, load)
     verdict = scene.judge()
     assert_kept(verdict)
-    assert load.accepted > 0 and verdict.uncounted == 1
+    assert load.accepted > 0 and verdict.uncounted == more
 
 
 @pytest.mark.parametrize("point, nth", READING)

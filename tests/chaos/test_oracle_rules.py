@@ -20,6 +20,7 @@ def worker(killed=False):
     """A worker that sent records 0 to 5 in life 1 and was told in life 1 that all are delivered."""
     journal = Journal(100)
     journal.words[j.ACCEPTED] = COUNT
+    journal.words[j.BEGUN] = COUNT + 1
     journal.words[j.PHASE] = j.CLOSED
     for number in range(COUNT + 1):
         journal.sent_in[number] = 1
@@ -182,11 +183,16 @@ def test_a_worker_that_ends_badly():
 
 def test_a_record_that_nobody_sent():
     only(verdict_on(worker(), [0, 1, 2, 3, 4, 5, 6]), "record 6 is in Kafka, and 6 were sent")
-    # A killed worker may have sent one more than it counted, and no two.
+    # A killed worker may have sent what it had begun to send, and no more.
     verdict = verdict_on(worker(killed=True), [0, 1, 2, 3, 4, 5, 6])
     assert (verdict.violations, verdict.uncounted) == ([], 1)
     assert verdict_on(worker(killed=True), [0, 1, 2, 3, 4, 5, 6, 7]).violations
     assert verdict_on(worker(killed=True), [0, 1, 2, 3, 4, 5, 7]).violations
+    batch = worker(killed=True)
+    batch.journal.words[j.BEGUN] = COUNT + 4
+    verdict = verdict_on(batch, [0, 1, 2, 3, 4, 5, 6, 7])
+    assert (verdict.violations, verdict.uncounted) == ([], 2)
+    only(verdict_on(batch, [0, 1, 2, 3, 4, 5, 7]), "records from 6 on are missing")
 
 
 def test_a_producer_that_is_nobody():

@@ -61,6 +61,11 @@ class RingWriter {
     return true;
   }
 
+  /// Gives back the end of the newest frame: it keeps `size` bytes (already aligned). `newest` is
+  /// what the last successful reserve() answered, nothing was published or abandoned since, and
+  /// `size` is at most what was asked for then.
+  void shrink(const Reservation& newest, std::uint64_t size) { next_ = newest.position + size; }
+
   /// Takes back everything that was reserved and not published.
   void abandon() { next_ = tail_; }
 

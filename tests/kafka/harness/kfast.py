@@ -69,6 +69,22 @@ class _Header(ctypes.Structure):
     ]
 
 
+class _Record(ctypes.Structure):
+    _fields_ = [
+        ("key", c_char_p),
+        ("key_size", c_size_t),
+        ("value", c_char_p),
+        ("value_size", c_size_t),
+        ("headers", POINTER(_Header)),
+        ("header_count", c_size_t),
+        ("timestamp", c_int64),
+        ("opaque", c_void_p),
+        ("position", c_int64),
+        ("topic", c_int32),
+        ("partition", c_int32),
+    ]
+
+
 class _Report(ctypes.Structure):
     _fields_ = [
         ("position", c_int64),
@@ -108,9 +124,14 @@ _FUNCTIONS = {
             c_int,
         ],
     ),
+    "kfast_send_batch": (c_int, [c_void_p, POINTER(_Record), c_size_t, c_int]),
+    "kfast_reserve": (c_int, [c_void_p, POINTER(_Record), POINTER(c_void_p)]),
+    "kfast_commit": (c_int64, [c_void_p, c_size_t]),
+    "kfast_cancel": (c_int, [c_void_p]),
     "kfast_reports": (c_int, [c_void_p, POINTER(_Report), c_size_t]),
     "kfast_flush": (c_int, [c_void_p, c_int]),
     "kfast_used_bytes": (c_uint64, [c_void_p]),
+    "kfast_ring_bytes": (c_uint64, [c_void_p]),
     "kfast_fd": (c_int, [c_void_p]),
     "kfast_last_error": (c_char_p, [c_void_p]),
 }
@@ -139,6 +160,36 @@ def error_name(error: int) -> str:
 
 def _size(data: Optional[bytes]) -> int:
     return 0 if data is None else len(data)
+
+
+def _headers(headers):
+    """(name, value) pairs, with a str or bytes name and a bytes value or None, as C has them."""
+    array = (_Header * len(headers))()
+    for entry, (name, data) in zip(array, headers):
+        name = name.encode() if isinstance(name, str) else name
+        entry.name, entry.name_size, entry.value, entry.value_size = (
+            name,
+            len(name),
+            data,
+            _size(data),
+        )
+    return array
+
+
+def _fill(
+    record: _Record,
+    topic: int,
+    key: Optional[bytes] = None,
+    value: Optional[bytes] = None,
+    headers=(),
+    partition: int = ANY_PARTITION,
+    timestamp: int = NOW,
+) -> None:
+    record.topic, record.partition, record.timestamp = topic, partition, timestamp
+    record.key, record.key_size = key, _size(key)
+    record.value, record.value_size = value, _size(value)
+    if headers:
+        record.headers, record.header_count = _headers(headers), len(headers)
 
 
 class Producer:
@@ -227,15 +278,7 @@ class Producer:
         """kfast_send_record; headers are (name, value) with a str or bytes name and a bytes value
         or None.
         """
-        array = (_Header * len(headers))()
-        for entry, (name, data) in zip(array, headers):
-            name = name.encode() if isinstance(name, str) else name
-            entry.name, entry.name_size, entry.value, entry.value_size = (
-                name,
-                len(name),
-                data,
-                _size(data),
-            )
+        array = _headers(headers)
         return self._checked(
             self._lib.kfast_send_record(
                 self._handle,
@@ -251,6 +294,42 @@ class Producer:
                 timeout_ms,
             )
         )
+
+    def send_batch(self, topic: Union[str, int], records: list, timeout_ms: int = 0) -> list:
+        """kfast_send_batch. A record is a dict of what `send_record` takes, and may have a topic of
+        its own. The positions of the accepted ones; behind them, where one was refused, its code.
+        """
+        array = (_Record * len(records))()
+        for entry, given in zip(array, records):
+            _fill(entry, **{**given, "topic": self._number(given.get("topic", topic))})
+        count = self._checked(
+            self._lib.kfast_send_batch(self._handle, array, len(records), timeout_ms)
+        )
+        return [record.position for record in array[: count + 1]]
+
+    def reserve(self, topic: Union[str, int], size: int, **given) -> memoryview:
+        """kfast_reserve, with what `send_record` takes; the memory for the value."""
+        record, value = _Record(), c_void_p()
+        _fill(record, self._number(topic), **given)
+        record.value_size = size
+        self._checked(self._lib.kfast_reserve(self._handle, byref(record), byref(value)))
+        return memoryview((c_char * size).from_address(value.value)).cast("B")
+
+    def commit(self, size: int) -> int:
+        return self._checked(self._lib.kfast_commit(self._handle, size))
+
+    def cancel(self) -> None:
+        self._checked(self._lib.kfast_cancel(self._handle))
+
+    def send_in_place(self, topic: Union[str, int], value: bytes, spare: int = 0, **given) -> int:
+        """A record whose value is made in the ring, where `spare` bytes more are reserved first."""
+        memory = self.reserve(topic, len(value) + spare, **given)
+        memory[: len(value)] = value
+        return self.commit(len(value))
+
+    def leave_reserved(self, topic: Union[str, int], value: bytes) -> None:
+        """A reservation that is filled, and stays open."""
+        self.reserve(topic, len(value))[:] = value
 
     def reports(self, maximum: int = 4096) -> list:
         """kfast_reports: those that are there now."""
@@ -287,6 +366,9 @@ class Producer:
 
     def used_bytes(self) -> int:
         return self._lib.kfast_used_bytes(self._handle)
+
+    def ring_bytes(self) -> int:
+        return self._lib.kfast_ring_bytes(self._handle)
 
     def fd(self) -> int:
         return self._checked(self._lib.kfast_fd(self._handle))

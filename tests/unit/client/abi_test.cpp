@@ -1,6 +1,7 @@
 // What the shared library exports and what it needs.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <fstream>
 #include <regex>
@@ -8,7 +9,15 @@
 #include <sstream>
 #include <string>
 
+#include "kfast/kfast.h"
+
 namespace {
+
+// Programs that are built today are linked with libraries of later days.
+static_assert(sizeof(kfast_report_t) == 32 && sizeof(kfast_header_t) == 32);
+static_assert(sizeof(kfast_record_t) == 80 && offsetof(kfast_record_t, timestamp_ms) == 48 &&
+              offsetof(kfast_record_t, opaque) == 56 && offsetof(kfast_record_t, position) == 64 &&
+              offsetof(kfast_record_t, topic) == 72 && offsetof(kfast_record_t, partition) == 76);
 
 std::string run(const std::string& command) {
   std::string output;

@@ -81,7 +81,38 @@ TEST(CppHeader, SendsFlushesAndReports) {
   EXPECT_EQ(*count, 2U);
   EXPECT_EQ(reports[1].offset, 6);
   EXPECT_EQ(producer.used_bytes(), 0U);
+  EXPECT_EQ(producer.ring_bytes(), 4096U);
   EXPECT_GE(producer.fd(), 0);
+
+  kfast_record_t batch[2] = {KFAST_RECORD_INIT, KFAST_RECORD_INIT};
+  batch[0].topic = *topic;
+  auto sent = producer.send_batch(batch);
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(*sent, 1U);
+  EXPECT_EQ(batch[1].position, KFAST_ERR_INVALID);
+  EXPECT_EQ(producer.send_batch(std::span(batch).subspan(1)).error().code(), KFAST_ERR_INVALID);
+
+  EXPECT_EQ(producer.reserve(batch[1]).error().code(), KFAST_ERR_INVALID);
+  batch[0].value_size = 100;
+  const std::uint64_t tail = channel.c2d().tail.load();
+  {
+    auto dropped = producer.reserve(batch[0]);
+    ASSERT_TRUE(dropped);
+    EXPECT_EQ(dropped->value().size(), 100U);
+    EXPECT_EQ(producer.send(*topic, "k", "v").error().code(), KFAST_ERR_INVALID);
+  }
+  EXPECT_EQ(channel.c2d().tail.load(), tail);
+  kfast::Reservation open = *producer.reserve(batch[0]);
+  kfast::Reservation moved = std::move(open);
+  std::memset(moved.value().data(), 'x', moved.value().size());
+  EXPECT_EQ(moved.commit(101).error().code(), KFAST_ERR_INVALID);
+  auto committed = moved.commit();
+  ASSERT_TRUE(committed);
+  EXPECT_EQ(*committed, static_cast<std::int64_t>(tail));
+  EXPECT_EQ(moved.commit().error().code(), KFAST_ERR_INVALID);
+  moved = *producer.reserve(batch[0]);
+  moved.cancel();
+  EXPECT_TRUE(producer.send(*topic, "k", "v"));
 }
 
 }  // namespace

@@ -28,6 +28,16 @@ TEST_F(OpenProducer, InAForkedChildEveryCallIsRefusedAndTheParentGoesOn) {
     wrong += kfast_flush(producer, -1) == KFAST_ERR_FORKED ? 0 : 16;
     wrong += std::strstr(kfast_last_error(producer), "parent") != nullptr ? 0 : 32;
     wrong += kfast_fd(producer) == KFAST_ERR_FORKED ? 0 : 64;
+    kfast_record_t record = KFAST_RECORD_INIT;
+    void* value = &record;
+    wrong += kfast_send_batch(producer, &record, 1, -1) == KFAST_ERR_FORKED &&
+                     record.position == KFAST_ERR_FORKED &&
+                     kfast_reserve(producer, &record, &value) == KFAST_ERR_FORKED &&
+                     value == nullptr && kfast_commit(producer, 0) == KFAST_ERR_FORKED &&
+                     kfast_cancel(producer) == KFAST_ERR_FORKED &&
+                     kfast_ring_bytes(producer) == 4096
+                 ? 0
+                 : 128;
     kfast_producer_close(producer);
     ::_exit(wrong);
   }

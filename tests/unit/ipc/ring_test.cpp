@@ -77,6 +77,23 @@ class Ring {
     return size;
   }
 
+  /// Reserves `size` bytes, keeps `kept` of them and writes only those.
+  [[nodiscard]] bool put_shrunk(std::uint64_t size, std::uint64_t kept) {
+    Reservation room{};
+    if (!writer.reserve(size, room)) {
+      return false;
+    }
+    if (room.padding != 0) {
+      put_size(room.position - room.padding, 0);
+    }
+    writer.shrink(room, kept);
+    put_size(room.position, kept);
+    for (std::uint64_t i = sizeof kept; i < kept; ++i) {
+      memory_[room.offset + i] = byte_at(room.position + i);
+    }
+    return true;
+  }
+
   void store_tail(std::uint64_t tail) { tail_.store(tail); }
   [[nodiscard]] std::uint64_t stored_tail() const { return tail_.load(); }
 
@@ -215,6 +232,54 @@ TEST_P(RingAt, AbandonTakesBackWhatWasNotPublishedAndOnlyThat) {
   EXPECT_EQ(ring.take(), 0U);
 }
 
+TEST_P(RingAt, AShrunkFrameIsFollowedByTheNextOneAtEveryOffset) {
+  for (std::uint64_t offset = 0; offset < kCapacity; offset += kFrameAlign) {
+    for (const std::uint64_t kept : {std::uint64_t{8}, std::uint64_t{24}, kMaxFrame}) {
+      Ring ring(kCapacity, GetParam() + offset);
+      for (std::uint64_t i = 0; i < 2 * kCapacity / (kept + 40) + 2; ++i) {
+        ASSERT_TRUE(ring.put_shrunk(kMaxFrame, kept)) << "offset " << offset << ", kept " << kept;
+        ASSERT_TRUE(ring.put(40));
+        ring.writer.publish();
+        ASSERT_EQ(ring.take(), kept) << "offset " << offset;
+        ASSERT_EQ(ring.take(), 40U) << "offset " << offset;
+        ring.reader.release(ring.reader.taken());
+      }
+    }
+  }
+}
+
+TEST_P(RingAt, WhatAFrameShrinksByIsRoomAgain) {
+  Ring ring(kCapacity, GetParam());
+  for (std::uint64_t i = 0; i < kMaxFrameShare - 1; ++i) {
+    ASSERT_TRUE(ring.put(kMaxFrame));
+  }
+  ring.writer.publish();
+  ASSERT_TRUE(ring.put_shrunk(kMaxFrame, 24));
+  EXPECT_TRUE(ring.put(kMaxFrame - 24));
+  EXPECT_FALSE(ring.put(kFrameAlign));
+}
+
+TEST_P(RingAt, AShrunkFrameKeepsItsPlaceBehindThePadding) {
+  // The whole did not fit before the end; what it shrinks to would have.
+  Ring ring(kCapacity, GetParam() + kCapacity - 64);
+  Reservation room{};
+  ASSERT_TRUE(ring.writer.reserve(kMaxFrame, room));
+  EXPECT_EQ(room.padding, 64U);
+  ring.writer.shrink(room, 24);
+  EXPECT_EQ(ring.writer.reserved_end(), room.position + 24);
+  EXPECT_EQ(room.offset, 0U);
+  Reservation next{};
+  ASSERT_TRUE(ring.writer.reserve(24, next));
+  EXPECT_EQ(next.position, room.position + 24);
+}
+
+TEST_P(RingAt, AbandonTakesBackAShrunkFrameToo) {
+  Ring ring(kCapacity, GetParam());
+  ASSERT_TRUE(ring.put_shrunk(kMaxFrame, 24));
+  ring.writer.abandon();
+  EXPECT_EQ(ring.writer.reserved_end(), ring.writer.tail());
+}
+
 TEST_P(RingAt, AFullRingChangesNothingInTheWriter) {
   Ring ring(kCapacity, GetParam());
   while (ring.put(kMaxFrame)) {
@@ -248,8 +313,10 @@ TEST_P(RingAt, RandomFramesInRandomBatchesStayInOrder) {
       case 0:
       case 1: {
         const std::uint64_t size = align_up(1 + random() % kMaxFrame, kFrameAlign);
-        if (ring.put(size)) {
-          reserved.push_back(size);
+        const std::uint64_t kept =
+            random() % 2 == 0 ? size : align_up(1 + random() % size, kFrameAlign);
+        if (ring.put_shrunk(size, kept)) {
+          reserved.push_back(kept);
         }
         break;
       }
