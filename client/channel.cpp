@@ -208,6 +208,14 @@ void Channel::let_go() noexcept {
   }
 }
 
+void Channel::purge() noexcept {
+  // What is reserved and not published is not sent yet.
+  memory_.c2d().purged_until.store(writer_.tail(), std::memory_order_release);
+  // Whatever the shard's page says: it may be that of a daemon that is gone, while another one has
+  // the channel already and listens to this eventfd.
+  ring_doorbell();
+}
+
 // ---- hand-over ----------------------------------------------------------------------------------
 
 int Channel::read_out_reports(ErrorText& why) noexcept {

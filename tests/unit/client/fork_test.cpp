@@ -28,6 +28,7 @@ TEST_F(OpenProducer, InAForkedChildEveryCallIsRefusedAndTheParentGoesOn) {
     wrong += kfast_flush(producer, -1) == KFAST_ERR_FORKED ? 0 : 16;
     wrong += std::strstr(kfast_last_error(producer), "parent") != nullptr ? 0 : 32;
     wrong += kfast_fd(producer) == KFAST_ERR_FORKED ? 0 : 64;
+    wrong += kfast_purge(producer) == KFAST_ERR_FORKED ? 0 : 128;
     kfast_producer_close(producer);
     ::_exit(wrong);
   }
