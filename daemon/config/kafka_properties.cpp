@@ -84,6 +84,8 @@ constexpr std::string_view order =
 constexpr std::string_view duplicates = "duplicates are possible only after a restart or a fault";
 constexpr std::string_view undeliverable =
     "the record can never be delivered (no such topic): reported failed";
+constexpr std::string_view in_the_end =
+    "the delivery timeout passes while a request is out: reported unknown";
 constexpr std::string_view trust = "records go to the brokers of the cluster and to nobody else";
 
 constexpr long long election_ms = 30'000;
@@ -106,6 +108,9 @@ constexpr auto weakened = std::to_array<Weakening>({
        return timeout != "0" && is_number_below(timeout, election_ms);
      },
      brokers_away, "a broker's restart or a leader election can take longer than the timeout"},
+    {"message.timeout.ms", "0",
+     [](const PropertyReader& get) { return get("message.timeout.ms") == "0"; }, in_the_end,
+     "a record that no broker takes never has an outcome, and holds its ring for ever"},
     {"message.send.max.retries", "less than 5",
      [](const PropertyReader& get) { return is_number_below(get("message.send.max.retries"), 5); },
      brokers_away, no_retry},
@@ -123,6 +128,11 @@ constexpr auto weakened = std::to_array<Weakening>({
        return get("enable.ssl.certificate.verification") == "false";
      },
      trust, "anybody on the way can be the broker"},
+    {"ssl.endpoint.identification.algorithm", "none",
+     [](const PropertyReader& get) {
+       return get("ssl.endpoint.identification.algorithm") == "none";
+     },
+     trust, "whoever has a certificate of the same authority can be the broker"},
 });
 
 }  // namespace
