@@ -165,3 +165,37 @@ def test_a_kept_channel_that_is_adopted_gives_up(kafka, kept, worker_lives):
     kept.wait_log("channel closed channel=1")
     assert values(kafka, topic, 2) == [b"warm", b"fresh"]
     assert kfastctl.stat(kept.socket_dir).discarded(topic) == {"purged": 100}
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["lives", "killed"])
+def test_a_purge_while_records_are_taken_gives_each_one_outcome(kafka, kfastd, kill):
+    topic, rounds, each = kafka.topic("purge-race"), 60, 150
+    with Producer(kfastd.socket_dir) as producer:
+        warm(producer, topic)
+        sent, reports = {}, []
+        for turn in range(rounds):
+            for n in range(turn * each, (turn + 1) * each):
+                sent[producer.send(topic, None, b"%d" % n)] = n
+            producer.purge()
+            reports += producer.reports()
+            if kill and turn == rounds // 2:
+                kfastd.restart(kill=True)
+        fresh = producer.send(topic, None, b"fresh")
+        reports += producer.wait_reports(len(sent) + 1 - len(reports))
+        producer.flush()
+        assert producer.reports() == []
+    assert sorted(report.position for report in reports) == sorted([*sent, fresh])
+    by_outcome = {DELIVERED: set(), FAILED: set(), UNKNOWN: set()}
+    for report in reports:
+        assert report.outcome == DELIVERED or report.error_name in ("_PURGE_QUEUE", "NO_ERROR")
+        by_outcome[report.outcome].add(report.position)
+    assert fresh in by_outcome[DELIVERED]
+    assert kill or not by_outcome[UNKNOWN]
+    number = {**sent, fresh: rounds * each}
+    found = [record.value for record in kafka.witness.read(topic)][1:]
+    there = [rounds * each if value == b"fresh" else int(value) for value in found]
+    first = list(dict.fromkeys(there))
+    assert first == sorted(first), "in the order of sending, by first occurrence"
+    assert not set(there) & {number[p] for p in by_outcome[FAILED]}
+    assert {number[p] for p in by_outcome[DELIVERED]} <= set(there)
+    assert kill or len(there) == len(by_outcome[DELIVERED])
