@@ -42,7 +42,7 @@ class StatsFile {
   boost::interprocess::mapped_region region_;
 };
 
-/// What the segment says now. Opens the file anew: a kfastd that was restarted has made another one.
+/// What the segment says now. Opens the file anew: a kfastd that was restarted has made another.
 Parsed read_snapshot(const std::string& socket_dir);
 
 }  // namespace kfast::ctl
