@@ -209,6 +209,18 @@ void Channel::let_go() noexcept {
   }
 }
 
+void Channel::purge() noexcept {
+  // What is reserved and not published is not sent yet.
+  std::atomic<std::uint64_t>& word = memory_.c2d().purged_until;
+  if (word.load(std::memory_order_relaxed) == writer_.tail()) {
+    return;  // said and rung for already; a ring without a record would be one too many
+  }
+  word.store(writer_.tail(), std::memory_order_release);
+  // Whatever the shard's page says: it may be that of a daemon that is gone, while another one has
+  // the channel already and listens to this eventfd.
+  ring_doorbell();
+}
+
 // ---- hand-over ----------------------------------------------------------------------------------
 
 int Channel::read_out_reports(ErrorText& why) noexcept {

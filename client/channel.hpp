@@ -60,7 +60,7 @@ struct Frame {
 };
 
 /// One channel. Its calls make no system call, but for the doorbell of a daemon that rests, which
-/// whatever publishes may write, and let_go(). One thread.
+/// whatever publishes may write, purge() and let_go(). One thread.
 class Channel {
  public:
   /// Maps what came with Opened. Returns 0 or a KFAST_ERR.
@@ -107,6 +107,9 @@ class Channel {
   /// Tells kfastd that this is the end, also one that is not there yet or does not know whose
   /// channel it is. Nothing is sent afterwards.
   void let_go() noexcept;
+
+  /// Gives up what was sent and is not handed over to Kafka's client yet.
+  void purge() noexcept;
 
   /// Bytes of the ring that hold records without an outcome.
   [[nodiscard]] std::uint64_t used_bytes() const noexcept;

@@ -139,6 +139,10 @@ int kfast_flush(kfast_producer_t* producer, int timeout_ms) {
   return producer->flush(timeout_ms);
 }
 
+int kfast_purge(kfast_producer_t* producer) {
+  return producer->purge();
+}
+
 uint64_t kfast_used_bytes(kfast_producer_t* producer) {
   return producer->used_bytes();
 }

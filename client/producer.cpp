@@ -307,6 +307,19 @@ int Producer::flush(int timeout_ms) noexcept {
   return result;
 }
 
+int Producer::purge() noexcept {
+  if (guard_.forked()) {
+    return forked();
+  }
+  if (closed_) {
+    return closed();
+  }
+  // First: a kfastd that comes back in the look below shall find it.
+  channel_.purge();
+  look_now_and_then(wall_ms());
+  return KFAST_OK;
+}
+
 std::uint64_t Producer::used_bytes() noexcept {
   if (guard_.forked()) {
     return 0;

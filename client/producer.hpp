@@ -38,6 +38,7 @@ class Producer {
   [[nodiscard]] const char* topic_name(std::int32_t topic) const noexcept;
   [[nodiscard]] int reports(kfast_report_t* out, std::size_t max) noexcept;
   [[nodiscard]] int flush(int timeout_ms) noexcept;
+  [[nodiscard]] int purge() noexcept;
   [[nodiscard]] std::uint64_t used_bytes() noexcept;
   [[nodiscard]] int fd() const noexcept;
   [[nodiscard]] const char* last_error() const noexcept;

@@ -37,6 +37,17 @@ class InflightFifo {
     return sequence;
   }
 
+  /// Adds a frame that has its outcome already and that nobody will ask for by number. Such frames
+  /// behind one another take one entry, so that no number of them makes the FIFO grow.
+  void push_done(const TakenFrame& frame) {
+    TakenFrame* last = count_ > 0 ? &ring_[(first_ + count_ - 1) & mask()] : nullptr;
+    if (last != nullptr && last->done) {
+      last->size += frame.size;  // a whole ring fits: 1 GiB
+    } else {
+      push(frame);
+    }
+  }
+
   /// The frame with this number, or nullptr when it is not in flight (any more).
   [[nodiscard]] TakenFrame* find(std::uint32_t sequence) {
     return sequence - first_ < count_ ? &ring_[sequence & mask()] : nullptr;

@@ -54,6 +54,14 @@ class ProducerChannel {
   [[nodiscard]] TakeResult take(RecordSink& sink, std::uint64_t opaque_base,
                                 std::uint32_t max_records, std::int64_t now_ms);
 
+  /// Gives the next records that the client has given up (kfast_purge) their outcome, `max_frames`
+  /// at most, and hands nothing over. Before each take(), and where nothing can be handed over in
+  /// its place.
+  [[nodiscard]] TakeResult purge(RecordSink& sink, std::uint32_t max_frames) {
+    const std::uint64_t until = segments_.c2d_header().purged_until.load(std::memory_order_acquire);
+    return until > reader_.taken() ? purge_until(until, sink, max_frames) : TakeResult{};
+  }
+
   /// The outcome of a record that was submitted. Unknown numbers are ignored: they belong to an
   /// earlier life.
   void resolve(std::uint32_t sequence, const RecordOutcome& outcome,
@@ -147,6 +155,8 @@ class ProducerChannel {
     bool over_budget = false;
   };
 
+  [[nodiscard]] TakeResult purge_until(std::uint64_t until, RecordSink& sink,
+                                       std::uint32_t max_frames);
   [[nodiscard]] Topic* topic_of(std::uint16_t index, RecordSink& sink, const char*& violation);
   [[nodiscard]] Submission decide(Topic& topic, RecordView& view, RecordSink& sink,
                                   std::uint64_t opaque, std::int64_t now_ms) const;

@@ -62,9 +62,6 @@ void print_profile(std::ostream& out, const Profile& profile, const ProducerConf
   }
   out << "  a record has " << made.message_timeout_ms
       << " ms to be delivered (message.timeout.ms)\n";
-  for (const std::string& name : made.for_consumers_only) {
-    out << "  " << name << ": for consumers, a producer does not use it\n";
-  }
 }
 
 void print_effective(std::ostream& out, const Config& config,

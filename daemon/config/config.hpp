@@ -45,7 +45,7 @@ struct Cluster {
   Where where;
 };
 
-/// [profiles.NAME]: a producer's or a consumer's properties; which of the two is not said here.
+/// [profiles.NAME]: a producer's properties.
 struct Profile {
   std::string name;
   std::string cluster;

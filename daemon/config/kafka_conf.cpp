@@ -193,6 +193,14 @@ std::optional<Problem> check_property(const Property& property, bool in_profile)
   if (!why.empty()) {
     return Problem{property.where, "'" + property.name + "' is reserved: " + why, "take it out"};
   }
+  const KnownProperty* known = find_known(property.name);
+  if (known != nullptr && known->side == KnownProperty::Side::consumer) {
+    return Problem{property.where,
+                   "'" + property.name +
+                       "' is a consumer's property: kfastd produces only, and a producer of "
+                       "librdkafka's would not heed it",
+                   "take it out"};
+  }
   if (in_profile && canonical(property.name) == "metadata.broker.list") {
     return Problem{property.where, "'" + property.name + "' belongs to a cluster",
                    "say it in [clusters.NAME], and cluster = \"NAME\" in the profile"};
@@ -246,11 +254,6 @@ Result<ProducerConf, std::vector<Problem>> make_producer_conf(const Cluster& clu
   made.conf.reset(rd_kafka_conf_new());
   const std::vector<Said> merged = merge(fallback, cluster, profile);
   for (const Said& said : merged) {
-    const KnownProperty* known = find_known(said.property->name);
-    if (known != nullptr && known->side == KnownProperty::Side::consumer) {
-      made.for_consumers_only.push_back(said.property->name);
-      continue;
-    }
     if (const std::string error = set(made.conf.get(), *said.property); !error.empty()) {
       errors.push_back(Problem{place(&said, profile), error, ""});
     }

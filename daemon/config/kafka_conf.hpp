@@ -35,9 +35,8 @@ struct ProducerConf {
   std::int64_t message_timeout_ms = 0;  ///< 0: never
   std::int64_t linger_ms = 0;
   std::int64_t message_max_bytes = 0;
-  std::vector<Problem> warnings;                ///< promises weakened; idempotence switched off
-  std::vector<std::string> for_consumers_only;  ///< properties that a producer does not use
-  std::vector<Effective> effective;             ///< what was set, in order
+  std::vector<Problem> warnings;     ///< promises weakened; idempotence switched off
+  std::vector<Effective> effective;  ///< what was set, in order
 };
 
 /// Composes fixed values, defaults, the cluster's and the profile's properties, later ones winning,

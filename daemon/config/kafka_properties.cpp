@@ -19,7 +19,8 @@ constexpr auto defaults = std::to_array<KafkaDefault>({
     {"allow.auto.create.topics", "false", "a misspelt topic is an error, not a new topic"},
     {"socket.nagle.disable", "true", "requests leave at once"},
     {"log.connection.close", "false", "brokers close idle connections; that is no news"},
-    {"statistics.interval.ms", "0", "an idle host wakes for nothing"},
+    {"statistics.interval.ms", "0",
+     "an idle host wakes for nothing; more than 0 feeds `kfastctl brokers`"},
 });
 
 constexpr auto fixed = std::to_array<KafkaDefault>({
@@ -84,6 +85,8 @@ constexpr std::string_view order =
 constexpr std::string_view duplicates = "duplicates are possible only after a restart or a fault";
 constexpr std::string_view undeliverable =
     "the record can never be delivered (no such topic): reported failed";
+constexpr std::string_view in_the_end =
+    "the delivery timeout passes while a request is out: reported unknown";
 constexpr std::string_view trust = "records go to the brokers of the cluster and to nobody else";
 
 constexpr long long election_ms = 30'000;
@@ -106,6 +109,9 @@ constexpr auto weakened = std::to_array<Weakening>({
        return timeout != "0" && is_number_below(timeout, election_ms);
      },
      brokers_away, "a broker's restart or a leader election can take longer than the timeout"},
+    {"message.timeout.ms", "0",
+     [](const PropertyReader& get) { return get("message.timeout.ms") == "0"; }, in_the_end,
+     "a record that no broker takes never has an outcome, and holds its ring for ever"},
     {"message.send.max.retries", "less than 5",
      [](const PropertyReader& get) { return is_number_below(get("message.send.max.retries"), 5); },
      brokers_away, no_retry},
@@ -123,6 +129,11 @@ constexpr auto weakened = std::to_array<Weakening>({
        return get("enable.ssl.certificate.verification") == "false";
      },
      trust, "anybody on the way can be the broker"},
+    {"ssl.endpoint.identification.algorithm", "none",
+     [](const PropertyReader& get) {
+       return get("ssl.endpoint.identification.algorithm") == "none";
+     },
+     trust, "whoever has a certificate of the same authority can be the broker"},
 });
 
 }  // namespace

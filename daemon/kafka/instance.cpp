@@ -27,20 +27,23 @@ spdlog::level::level_enum level_of(int syslog_level) {
 }  // namespace
 
 Instance::Instance(config::ProducerConf conf, std::string cluster, std::string profile,
-                   telemetry::ProfileBlock& stats)
+                   telemetry::ProfileBlock& stats, telemetry::StatsSegment& segment)
     : conf_(std::move(conf)),
       cluster_(std::move(cluster)),
       profile_(std::move(profile)),
-      stats_(stats) {}
+      stats_(stats),
+      brokers_(segment, cluster_, profile_) {}
 
 Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, std::string cluster,
                                                    std::string profile, int wake_fd,
-                                                   telemetry::ProfileBlock& stats) {
+                                                   telemetry::ProfileBlock& stats,
+                                                   telemetry::StatsSegment& segment) {
   std::unique_ptr<Instance> self(
-      new Instance(std::move(conf), std::move(cluster), std::move(profile), stats));
+      new Instance(std::move(conf), std::move(cluster), std::move(profile), stats, segment));
   std::array<char, 512> why{};
   rd_kafka_conf_t* raw = self->conf_.conf.get();
-  rd_kafka_conf_set_events(raw, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+  rd_kafka_conf_set_events(
+      raw, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS);
   if (rd_kafka_conf_set(raw, "log.queue", "true", why.data(), why.size()) != RD_KAFKA_CONF_OK) {
     return Failure{std::string(why.data())};
   }
@@ -158,6 +161,9 @@ bool Instance::serve(EventHandler& handler, int max_events) {
       case RD_KAFKA_EVENT_LOG:
         on_log_event(event);
         break;
+      case RD_KAFKA_EVENT_STATS:
+        on_statistics_event(event);
+        break;
       default:
         break;
     }
@@ -242,6 +248,7 @@ void Instance::note_fatal() {
     return;
   }
   fatal_ = true;
+  brokers_.clear();  // those of the instance that follows take their place
   spdlog::error(
       "fatal Kafka error profile={} cluster={}: {}; what has no outcome is taken back from the "
       "rings and sent again by a new producer",
@@ -266,6 +273,13 @@ void Instance::on_log_event(rd_kafka_event_t* event) {
   if (rd_kafka_event_log(event, &facility, &text, &level) == 0) {
     telemetry::process_log().log(level_of(level), "librdkafka:" + profile_ + ":" + facility,
                                  "librdkafka profile={} {}: {}", profile_, facility, text);
+  }
+}
+
+void Instance::on_statistics_event(rd_kafka_event_t* event) {
+  if (!fatal_ && !brokers_.show(rd_kafka_event_stats(event))) {
+    telemetry::process_log().log(spdlog::level::warn, "statistics:" + profile_,
+                                 "librdkafka's statistics are not understood profile={}", profile_);
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "config/kafka_conf.hpp"
 #include "config/result.hpp"
+#include "kafka/broker_statistics.hpp"
 #include "kfast/ipc/fd.hpp"
 #include "kfast/ipc/frame.hpp"
 #include "telemetry/counters.hpp"
@@ -64,11 +65,12 @@ class EventHandler {
 class Instance {
  public:
   /// `wake_fd` becomes readable when serve() has something to do: non-blocking, written by
-  /// librdkafka. It and `stats` outlive this. On failure: librdkafka's message.
+  /// librdkafka. It, `stats` and `segment` outlive this. On failure: librdkafka's message.
   [[nodiscard]] static Result<std::unique_ptr<Instance>> create(config::ProducerConf conf,
                                                                 std::string cluster,
                                                                 std::string profile, int wake_fd,
-                                                                telemetry::ProfileBlock& stats);
+                                                                telemetry::ProfileBlock& stats,
+                                                                telemetry::StatsSegment& segment);
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
   ~Instance();
@@ -116,11 +118,12 @@ class Instance {
 
  private:
   Instance(config::ProducerConf conf, std::string cluster, std::string profile,
-           telemetry::ProfileBlock& stats);
+           telemetry::ProfileBlock& stats, telemetry::StatsSegment& segment);
 
   void on_delivery_event(rd_kafka_event_t* event, EventHandler& handler);
   void on_error_event(rd_kafka_event_t* event);
   void on_log_event(rd_kafka_event_t* event);
+  void on_statistics_event(rd_kafka_event_t* event);
   [[nodiscard]] DeliveryReport report_of(const rd_kafka_message_t& message);
   void note_fatal();
   void note_error(rd_kafka_resp_err_t code, const char* text);
@@ -129,6 +132,7 @@ class Instance {
   std::string cluster_;
   std::string profile_;
   telemetry::ProfileBlock& stats_;
+  BrokerStatistics brokers_;
   rd_kafka_t* rk_ = nullptr;
   rd_kafka_queue_t* queue_ = nullptr;
   std::unordered_map<std::string, rd_kafka_topic_t*> topics_;

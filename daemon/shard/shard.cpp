@@ -98,8 +98,8 @@ Result<bool> Shard::make_instance(const std::string& name, Profile& profile) {
   if (!conf) {
     return Failure{config::to_text(conf.error().front())};
   }
-  auto instance =
-      kafka::Instance::create(conf.take(), cluster.name, name, profile.wake.get(), profile.stats);
+  auto instance = kafka::Instance::create(conf.take(), cluster.name, name, profile.wake.get(),
+                                          profile.stats, environment_.stats);
   if (!instance) {
     return Failure{instance.error()};
   }

@@ -176,6 +176,7 @@ class Shard : private kafka::EventHandler {
   void retire(std::uint32_t number, Retirement why);
   std::uint64_t take_round(bool& more, bool& may_nap);
   std::uint64_t take_from(std::uint16_t index, bool& more);
+  std::uint64_t took(std::uint16_t index, const channel::TakeResult& taken, bool& more);
   void hold_back(Slot& slot, std::uint64_t until_ns);
   void serve_kafka();
   void on_delivery(const kafka::DeliveryReport& report) override;

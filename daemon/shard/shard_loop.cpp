@@ -110,6 +110,12 @@ std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
 
 std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
   Slot& slot = slots_[index];
+  // First, since what is given up waits for nothing that holds the channel back.
+  const channel::TakeResult purged = slot.channel->purge(*slot.sink, kRecordsPerTurn);
+  if (purged.bytes != 0 || purged.violation != nullptr) {
+    slot.throttled = false;
+    return took(index, purged, more);
+  }
   if (slot.instance->fatal()) {
     hold_back(slot, now_ns(CLOCK_MONOTONIC_COARSE) + kLaterNs);
     return 0;
@@ -125,15 +131,20 @@ std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
   // The time of the round's reading: a step that comes later must not be seen without its notice.
   const channel::TakeResult taken = slot.channel->take(
       *slot.sink, opaque_base(index, slot.generation), at_most, wall_clock_.now_ms());
+  slot.rate->spend(taken.records, taken.bytes);
+  if (taken.later) {
+    hold_back(slot, now_ns(CLOCK_MONOTONIC_COARSE) + kLaterNs);
+  }
+  return took(index, taken, more);
+}
+
+std::uint64_t Shard::took(std::uint16_t index, const channel::TakeResult& taken, bool& more) {
+  Slot& slot = slots_[index];
   if (taken.bytes != 0) {
-    slot.rate->spend(taken.records, taken.bytes);
     stats_.add(ShardCounter::taken_messages, taken.records);
     stats_.add(ShardCounter::taken_bytes, taken.bytes);
     slot.stats.add(ChannelCounter::taken_messages, taken.records);
     touch(index);
-  }
-  if (taken.later) {
-    hold_back(slot, now_ns(CLOCK_MONOTONIC_COARSE) + kLaterNs);
   }
   if (taken.violation != nullptr) {
     end_violator(index, taken.violation);

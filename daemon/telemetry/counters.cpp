@@ -31,6 +31,10 @@ constexpr CounterDeclaration kTopic[] = {
 constexpr CounterDeclaration kChannel[] = {
 #include "counters.def"
 };
+#define KFAST_BROKER_COUNTER KFAST_DECLARE
+constexpr CounterDeclaration kBroker[] = {
+#include "counters.def"
+};
 #undef KFAST_DECLARE
 
 constexpr TextDeclaration kShardTexts[] = {{"shard", 8, TextRole::label}};
@@ -46,12 +50,19 @@ constexpr TextDeclaration kChannelTexts[] = {{"channel", 24, TextRole::label},
                                              {"principal", 64, TextRole::label},
                                              {"profile", 64, TextRole::label}};
 
+// A host name has at most 255 bytes; longer ones are cut.
+constexpr TextDeclaration kBrokerTexts[] = {{"cluster", 64, TextRole::label},
+                                            {"profile", 64, TextRole::label},
+                                            {"broker", 128, TextRole::label},
+                                            {"state", 32, TextRole::note}};
+
 constexpr std::array<ScopeDeclaration, kScopeCount> kScopes = {{
     {"daemon", {}, kDaemon, 64, true},
     {"shard", kShardTexts, kShard, ipc::stats::kMaxShards + 1, true},
     {"profile", kProfileTexts, kProfile, 1024, true},
     {"topic", kTopicTexts, kTopic, 16384, true},
     {"channel", kChannelTexts, kChannel, 16384, false},
+    {"broker", kBrokerTexts, kBroker, 4096, true},
 }};
 
 constexpr bool fits_the_layout() {

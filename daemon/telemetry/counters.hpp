@@ -9,8 +9,8 @@
 namespace kfast::daemon::telemetry {
 
 /// What a block counts for. The values are the scopes' indices in the segment.
-enum class Scope : std::uint32_t { daemon, shard, profile, topic, channel };
-inline constexpr std::uint32_t kScopeCount = 5;
+enum class Scope : std::uint32_t { daemon, shard, profile, topic, channel, broker };
+inline constexpr std::uint32_t kScopeCount = 6;
 
 /// Why a record failed; the order is that of the discarded_* counters.
 enum class FailureReason : std::uint32_t {
@@ -45,6 +45,12 @@ enum class TopicCounter : std::uint32_t {
 
 enum class ChannelCounter : std::uint32_t {
 #define KFAST_CHANNEL_COUNTER(id, ...) id,
+#include "counters.def"
+  count_
+};
+
+enum class BrokerCounter : std::uint32_t {
+#define KFAST_BROKER_COUNTER(id, ...) id,
 #include "counters.def"
   count_
 };

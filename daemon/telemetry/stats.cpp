@@ -246,6 +246,12 @@ ChannelBlock StatsSegment::channel_block(std::string_view channel, std::int32_t 
           memory_->allocate(Scope::channel, {channel, std::to_string(pid), principal, profile})};
 }
 
+BrokerBlock StatsSegment::broker_block(std::string_view cluster, std::string_view profile,
+                                       std::string_view broker) {
+  return {memory_, static_cast<std::uint32_t>(Scope::broker),
+          memory_->allocate(Scope::broker, {cluster, profile, broker})};
+}
+
 void StatsSegment::set_phase(Phase phase) noexcept {
   memory_->header().phase.store(static_cast<std::uint64_t>(phase), std::memory_order_relaxed);
 }

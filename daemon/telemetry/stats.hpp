@@ -101,7 +101,7 @@ class Block : public BlockBase {
   void add(CounterEnum counter, std::uint64_t n = 1) noexcept { add_at(at(counter), n); }
   /// For gauges.
   void sub(CounterEnum gauge, std::uint64_t n = 1) noexcept { add_at(at(gauge), 0 - n); }
-  /// For gauges.
+  /// For gauges, and for counters that somebody else counts.
   void set(CounterEnum gauge, std::uint64_t value) noexcept { set_at(at(gauge), value); }
   /// For counters that several threads count on this block, and only in this way: a locked
   /// instruction.
@@ -122,6 +122,7 @@ using ShardBlock = Block<ShardCounter>;
 using ProfileBlock = Block<ProfileCounter>;
 using TopicBlock = Block<TopicCounter>;
 using ChannelBlock = Block<ChannelCounter>;
+using BrokerBlock = Block<BrokerCounter>;
 
 /// CLOCK_BOOTTIME in milliseconds, as heartbeats carry it.
 std::uint64_t boottime_ms() noexcept;
@@ -164,6 +165,8 @@ class StatsSegment {
                                        std::string_view principal);
   [[nodiscard]] ChannelBlock channel_block(std::string_view channel, std::int32_t pid,
                                            std::string_view principal, std::string_view profile);
+  [[nodiscard]] BrokerBlock broker_block(std::string_view cluster, std::string_view profile,
+                                         std::string_view broker);
 
   void set_phase(Phase phase) noexcept;
   /// Phase::draining, until then at the latest.

@@ -279,6 +279,17 @@ KFAST_API int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports,
  */
 KFAST_API int kfast_flush(kfast_producer_t* producer, int timeout_ms);
 
+/**
+ * Gives up what was sent so far and kfastd has not handed over to Kafka's client yet. Never blocks:
+ * kfastd sees to it in its next turn, or the kfastd that comes next if there is none now. These
+ * records get the outcome failed with the error _PURGE_QUEUE, each with its report; where a kfastd
+ * that is gone, or a Kafka producer that kfastd had to replace, may have sent one, it is not sent
+ * again and its outcome is unknown with this error. What Kafka's client has already is delivered
+ * or fails as ever, and what is sent after this call is not touched. The room comes free when the
+ * records before have their outcomes, too. Returns 0, KFAST_ERR_FORKED or KFAST_ERR_CLOSED.
+ */
+KFAST_API int kfast_purge(kfast_producer_t* producer);
+
 /** How many bytes of the ring hold records without an outcome, 0 to ring.bytes. */
 KFAST_API uint64_t kfast_used_bytes(kfast_producer_t* producer);
 

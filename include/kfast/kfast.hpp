@@ -286,6 +286,13 @@ class Producer {
     return code == KFAST_OK ? Expected<void>() : Error(code);
   }
 
+  /// Gives up what was sent and not handed over to Kafka's client yet: those records are reported
+  /// failed (or unknown), with the error _PURGE_QUEUE. Never waits.
+  Expected<void> purge() noexcept {
+    const int code = kfast_purge(producer_.get());
+    return code == KFAST_OK ? Expected<void>() : Error(code);
+  }
+
   [[nodiscard]] std::uint64_t used_bytes() noexcept { return kfast_used_bytes(producer_.get()); }
   [[nodiscard]] std::uint64_t ring_bytes() const noexcept {
     return kfast_ring_bytes(producer_.get());

@@ -106,6 +106,7 @@ C2dRun::C2dRun(daemon::telemetry::TopicBlock& stats, Input& input)
   words.tail = (rest & 1U) != 0 ? input.next<std::uint64_t>() : tail;
   words.topic_count = (rest & 2U) != 0 ? input.next<std::uint32_t>() : kTopics;
   words.waiting = (rest & 4U) != 0 ? input.next<std::uint64_t>() : 0;
+  words.purged_until = (rest & 16U) != 0 ? input.next<std::uint64_t>() : 0;
   if ((rest & 8U) != 0) {
     words.d2c_head = input.next<std::uint64_t>();
     honest_reader_ = false;
@@ -174,7 +175,11 @@ void C2dRun::step(std::uint8_t operation) {
       client_->words().tail.fetch_add(ipc::kFrameAlign * (operation / 16U + 1U));
       return;
     case 12:
-      client_->words().waiting.fetch_add(1);
+      if (operation / 16 % 2 != 0) {
+        client_->words().purged_until.store(client_->words().tail.load());
+      } else {
+        client_->words().waiting.fetch_add(1);
+      }
       return;
     case 13:
       return replace_daemon();
@@ -190,6 +195,7 @@ void C2dRun::step(std::uint8_t operation) {
 }
 
 void C2dRun::take(std::uint32_t at_most) {
+  purge(at_most);
   const std::uint32_t offered = sink_->offered;
   const std::uint64_t taken = channel_->taken();
   const bool finished = channel_->finished_taking();
@@ -198,6 +204,20 @@ void C2dRun::take(std::uint32_t at_most) {
           "a turn takes no more than it may");
   promise(channel_->taken() - taken == result.bytes, "taken moves by the bytes of the turn");
   promise(!finished || (result.bytes == 0 && !result.more), "a stopped channel takes nothing");
+  if (result.violation != nullptr) {
+    end_violator();
+  }
+}
+
+void C2dRun::purge(std::uint32_t at_most) {
+  const std::uint32_t offered = sink_->offered;
+  const std::uint64_t taken = channel_->taken();
+  const bool finished = channel_->finished_taking();
+  const auto result = channel_->purge(*sink_, at_most);
+  promise(sink_->offered == offered, "what is given up is not handed over");
+  promise(result.records <= at_most, "a turn gives up no more than it may");
+  promise(channel_->taken() - taken == result.bytes, "taken moves by what is given up");
+  promise(!finished || (result.bytes == 0 && !result.more), "a stopped channel gives up nothing");
   if (result.violation != nullptr) {
     end_violator();
   }

@@ -60,6 +60,7 @@ class C2dRun {
  private:
   void step(std::uint8_t operation);
   void take(std::uint32_t at_most);
+  void purge(std::uint32_t at_most);
   void resolve_one(std::uint8_t which, std::uint8_t outcome);
   void finish_round();
   void end_violator();

@@ -8,6 +8,7 @@
 namespace kfast::ctl {
 
 int run_stat(const std::string& socket_dir, const StatOptions& options);
+int run_brokers(const std::string& socket_dir);
 int run_health(const std::string& socket_dir, const HealthOptions& options);
 int run_drain(const std::string& socket_dir, const DrainOptions& options);
 int run_produce(const std::string& socket_dir, const ProduceOptions& options);

@@ -11,6 +11,9 @@ struct Run {
   int operator()(const kfast::ctl::StatOptions& options) const {
     return kfast::ctl::run_stat(socket_dir, options);
   }
+  int operator()(const kfast::ctl::BrokersOptions& /*options*/) const {
+    return kfast::ctl::run_brokers(socket_dir);
+  }
   int operator()(const kfast::ctl::HealthOptions& options) const {
     return kfast::ctl::run_health(socket_dir, options);
   }

@@ -23,7 +23,7 @@ CLI::App* add_stat(CLI::App& app, StatOptions& stat, std::string& output) {
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   sub->add_flag("-a,--all", stat.all, "zero values too");
-  sub->add_option("--scope", stat.scope, "only daemon, shard, profile, topic or channel");
+  sub->add_option("--scope", stat.scope, "only daemon, shard, profile, topic, channel or broker");
   sub->add_option(
       "-f,--filter", stat.filter,
       "only lines whose metric name or `label=value` contains this, or matches it if it\n"
@@ -31,6 +31,14 @@ CLI::App* add_stat(CLI::App& app, StatOptions& stat, std::string& output) {
   sub->add_option("--interval", stat.interval, "seconds between rounds [1]")
       ->check(CLI::Range(0.05, 86400.0));
   sub->add_option("--count", stat.count, "rounds to print, then end")->check(CLI::PositiveNumber);
+  return sub;
+}
+
+CLI::App* add_brokers(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("brokers", "Show how the brokers answer");
+  sub->footer(
+      "Needs librdkafka's statistics, which are off by default: \"statistics.interval.ms\" of a\n"
+      "profile. Reads shared memory only.");
   return sub;
 }
 
@@ -129,6 +137,7 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   app.require_subcommand(1);
   app.fallthrough();
   CLI::App* stat_command = add_stat(app, stat, output);
+  CLI::App* brokers_command = add_brokers(app);
   CLI::App* health_command = add_health(app, health);
   CLI::App* drain_command = add_drain(app, drain);
   CLI::App* produce_command = add_produce(app, produce, delimiter);
@@ -146,6 +155,8 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   if (stat_command->parsed()) {
     stat.json = output == "json";
     line.command = stat;
+  } else if (brokers_command->parsed()) {
+    line.command = BrokersOptions{};
   } else if (health_command->parsed()) {
     line.command = health;
   } else if (drain_command->parsed()) {

@@ -20,6 +20,9 @@ struct StatOptions {
   std::optional<std::uint64_t> count;  ///< rounds
 };
 
+/// `kfastctl brokers`
+struct BrokersOptions {};
+
 /// `kfastctl health`
 struct HealthOptions {
   std::uint32_t wait_seconds = 0;
@@ -49,7 +52,7 @@ struct ProduceOptions {
 
 struct CommandLine {
   std::string socket_dir;
-  std::variant<StatOptions, HealthOptions, DrainOptions, ProduceOptions> command;
+  std::variant<StatOptions, BrokersOptions, HealthOptions, DrainOptions, ProduceOptions> command;
 };
 
 /// Nothing when there is nothing to run: the message (help, version or what is wrong) is printed

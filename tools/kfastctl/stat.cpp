@@ -17,15 +17,6 @@ void wait_seconds(double seconds) {
   ::nanosleep(&left, nullptr);
 }
 
-/// Opens the file anew for every round: a kfastd that was restarted has made another one.
-Parsed take_snapshot(const std::string& socket_dir) {
-  auto opened = StatsFile::open(socket_dir);
-  if (!opened.file) {
-    return {std::nullopt, opened.error};
-  }
-  return parse_snapshot(opened.file->bytes(), opened.file->writer_is_alive(), boottime_ms());
-}
-
 /// False when stdout is gone.
 bool print(const std::string& text) {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
@@ -48,7 +39,7 @@ int run_stat(const std::string& socket_dir, const StatOptions& options) {
     if (round > 0) {
       wait_seconds(interval);
     }
-    const Parsed parsed = take_snapshot(socket_dir);
+    const Parsed parsed = read_snapshot(socket_dir);
     if (!parsed.snapshot) {
       std::fprintf(stderr, "kfastctl: %s\n", parsed.error.c_str());
       return 1;

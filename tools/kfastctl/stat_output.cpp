@@ -15,21 +15,6 @@ using ipc::stats::Activity;
 using ipc::stats::Kind;
 using ipc::stats::Phase;
 
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char byte : text) {
-    const auto value = static_cast<unsigned char>(byte);
-    if (value >= 0x20 && value != 0x7f) {
-      out += byte;
-    } else {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(value));
-      out += escaped;
-    }
-  }
-  return out;
-}
-
 std::string padded(std::string_view text, std::size_t width, bool to_the_right) {
   const std::string fill(width > text.size() ? width - text.size() : 0, ' ');
   return to_the_right ? fill + std::string(text) : std::string(text) + fill;
@@ -55,6 +40,21 @@ std::string rate_text(const Metric& metric, const EarlierRound& earlier) {
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char byte : text) {
+    const auto value = static_cast<unsigned char>(byte);
+    if (value >= 0x20 && value != 0x7f) {
+      out += byte;
+    } else {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(value));
+      out += escaped;
+    }
+  }
+  return out;
+}
 
 bool Selection::takes(const Metric& metric) const {
   if ((!all && metric.value == 0) || (!scope.empty() && scope != metric.scope)) {

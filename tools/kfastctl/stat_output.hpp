@@ -29,6 +29,9 @@ struct EarlierRound {
 /// Name and labels of a metric in one string that is unique within a snapshot.
 std::string metric_id(const Metric& metric);
 
+/// The text with its control characters escaped.
+std::string printable(std::string_view text);
+
 /// "cluster=main topic=orders"; control characters are escaped.
 std::string labels_text(const std::vector<std::pair<std::string, std::string>>& labels);
 

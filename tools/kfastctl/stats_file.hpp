@@ -10,6 +10,7 @@
 #include <string>
 
 #include "kfast/ipc/fd.hpp"
+#include "kfastctl/snapshot.hpp"
 
 namespace kfast::ctl {
 
@@ -40,5 +41,8 @@ class StatsFile {
   uid_t owner_;
   boost::interprocess::mapped_region region_;
 };
+
+/// What the segment says now. Opens the file anew: a kfastd that was restarted has made another.
+Parsed read_snapshot(const std::string& socket_dir);
 
 }  // namespace kfast::ctl

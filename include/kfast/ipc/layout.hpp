@@ -53,12 +53,16 @@ struct C2dHeader {
   alignas(kHotLine) std::atomic<std::uint32_t> topic_count;
   /// Not 0: the client has let go of the channel. For a daemon that Close does not reach.
   std::atomic<std::uint32_t> closed;
-  std::uint8_t unused[kPage - 3 * kHotLine - 2 * sizeof(std::uint32_t)];
+  /// The client gives up the records before this position that are not handed over to Kafka's
+  /// client yet. It only grows; zero: none. Client: release store. Daemon: acquire load, once per
+  /// turn. On this line, since it is written as seldom as the others here and read as often.
+  std::atomic<std::uint64_t> purged_until;
+  std::uint8_t unused[kPage - 3 * kHotLine - 2 * sizeof(std::uint32_t) - sizeof(std::uint64_t)];
 };
 static_assert(sizeof(C2dHeader) == kPage && alignof(C2dHeader) == kHotLine);
 static_assert(offsetof(C2dHeader, tail) == 0 && offsetof(C2dHeader, d2c_head) == 128);
 static_assert(offsetof(C2dHeader, waiting) == 256 && offsetof(C2dHeader, topic_count) == 384);
-static_assert(offsetof(C2dHeader, closed) == 388);
+static_assert(offsetof(C2dHeader, closed) == 388 && offsetof(C2dHeader, purged_until) == 392);
 
 /// Kafka's own bound for a topic name, in bytes.
 inline constexpr std::size_t kMaxTopicName = 249;

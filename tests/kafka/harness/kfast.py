@@ -130,6 +130,7 @@ _FUNCTIONS = {
     "kfast_cancel": (c_int, [c_void_p]),
     "kfast_reports": (c_int, [c_void_p, POINTER(_Report), c_size_t]),
     "kfast_flush": (c_int, [c_void_p, c_int]),
+    "kfast_purge": (c_int, [c_void_p]),
     "kfast_used_bytes": (c_uint64, [c_void_p]),
     "kfast_ring_bytes": (c_uint64, [c_void_p]),
     "kfast_fd": (c_int, [c_void_p]),
@@ -363,6 +364,9 @@ class Producer:
 
     def flush(self, timeout_ms: int = 60000) -> None:
         self._checked(self._lib.kfast_flush(self._handle, timeout_ms))
+
+    def purge(self) -> None:
+        self._checked(self._lib.kfast_purge(self._handle))
 
     def used_bytes(self) -> int:
         return self._lib.kfast_used_bytes(self._handle)

@@ -12,6 +12,21 @@ std::uint32_t drop(InflightFifo& fifo, std::uint64_t& head) {
   return before - fifo.size();
 }
 
+TEST(InflightFifo, FramesThatAreDoneTakeOneEntryTogether) {
+  InflightFifo fifo;
+  const std::uint32_t first = fifo.push({0, 32, 1, false, false});
+  for (std::uint64_t n = 1; n <= 1000; ++n) {
+    fifo.push_done({n * 32, 32, 1, true, false});
+  }
+  EXPECT_EQ(fifo.size(), 2U);
+  const std::uint32_t next = fifo.push({1001 * 32, 24, 1, false, false});
+  EXPECT_EQ(next, first + 2);
+  EXPECT_EQ(fifo.drop_done(0), 0U);
+  fifo.find(first)->done = true;
+  EXPECT_EQ(fifo.drop_done(0), 1001U * 32);
+  EXPECT_EQ(fifo.front()->position, 1001U * 32);
+}
+
 TEST(InflightFifo, FramesLeaveInRingOrderWhateverTheOrderOfTheirOutcomes) {
   InflightFifo fifo;
   std::uint64_t head = 0;

@@ -350,6 +350,29 @@ TEST_F(OpenProducer, CloseSaysGoodbye) {
   kfast_producer_close(nullptr);
 }
 
+TEST_F(OpenProducer, PurgeSaysUpToWhereAndRings) {
+  open();
+  static_cast<void>(rings(*channel));
+  ASSERT_EQ(kfast_purge(producer), KFAST_OK);
+  EXPECT_EQ(channel->c2d().purged_until.load(), 0U) << "nothing was sent";
+  EXPECT_EQ(rings(*channel), 0U);
+  ASSERT_EQ(send_frame(24), 0);
+  ASSERT_EQ(send_frame(32), 24);
+  static_cast<void>(rings(*channel));
+  ASSERT_EQ(kfast_purge(producer), KFAST_OK);
+  EXPECT_EQ(channel->c2d().purged_until.load(), 56U);
+  ASSERT_EQ(kfast_purge(producer), KFAST_OK);
+  EXPECT_EQ(rings(*channel), 1U) << "once, also when the shard's page says that it is awake";
+  ASSERT_EQ(send_frame(24), 56);
+  EXPECT_EQ(channel->c2d().purged_until.load(), 56U);
+  channel->report({0, 24}, -1, ipc::Outcome::failed, -152);
+  channel->move_head(56);
+  const auto reports = all_reports();
+  ASSERT_EQ(reports.size(), 2U);
+  EXPECT_EQ(reports[1].outcome, KFAST_FAILED);
+  EXPECT_STREQ(kfast_kafka_error(reports[1].error), "_PURGE_QUEUE");
+}
+
 TEST_F(OpenProducer, CloseSaysGoodbyeInTheMemoryToo) {
   open();
   EXPECT_EQ(channel->c2d().closed.load(), 0U);

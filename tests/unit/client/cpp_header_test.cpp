@@ -80,6 +80,7 @@ TEST(CppHeader, SendsFlushesAndReports) {
   ASSERT_TRUE(count);
   EXPECT_EQ(*count, 2U);
   EXPECT_EQ(reports[1].offset, 6);
+  EXPECT_TRUE(producer.purge());
   EXPECT_EQ(producer.used_bytes(), 0U);
   EXPECT_EQ(producer.ring_bytes(), 4096U);
   EXPECT_GE(producer.fd(), 0);

@@ -35,7 +35,8 @@ TEST_F(OpenProducer, InAForkedChildEveryCallIsRefusedAndTheParentGoesOn) {
                      kfast_reserve(producer, &record, &value) == KFAST_ERR_FORKED &&
                      value == nullptr && kfast_commit(producer, 0) == KFAST_ERR_FORKED &&
                      kfast_cancel(producer) == KFAST_ERR_FORKED &&
-                     kfast_ring_bytes(producer) == 4096
+                     kfast_ring_bytes(producer) == 4096 &&
+                     kfast_purge(producer) == KFAST_ERR_FORKED
                  ? 0
                  : 128;
     kfast_producer_close(producer);

@@ -28,6 +28,18 @@ TEST_F(HandOver, SendsGoOnWithoutADaemon) {
       << kfast_last_error(producer);
 }
 
+TEST_F(HandOver, WhatIsPurgedWithoutADaemonTheNextOneIsTold) {
+  open();
+  ASSERT_EQ(send_frame(1024), 0);
+  die();
+  ASSERT_EQ(send_frame(1024), 1024);
+  ASSERT_EQ(kfast_purge(producer), KFAST_OK);
+  ASSERT_EQ(send_frame(1024), 2048);
+  take_over();
+  EXPECT_EQ(channel->c2d().purged_until.load(), 2048U);
+  EXPECT_EQ(channel->c2d().tail.load(), 3072U);
+}
+
 TEST_F(HandOver, TheSameRingGoesOnWithTheSamePositions) {
   open();
   ASSERT_EQ(send_frame(1024), 0);

@@ -113,7 +113,9 @@ TEST(ProducerConf, EachWeakenedPromiseIsNamed) {
   EXPECT_TRUE(has(warned("allow.auto.create.topics", "true"), "no such topic"));
   EXPECT_TRUE(has(warned("queuing.strategy", "lifo"), "the last record goes out first"));
   EXPECT_TRUE(has(warned("enable.ssl.certificate.verification", "false"), "can be the broker"));
-  EXPECT_EQ(warned("message.timeout.ms", "0"), "");
+  EXPECT_TRUE(has(warned("message.timeout.ms", "0"), "holds its ring for ever"));
+  EXPECT_EQ(warned("message.timeout.ms", "30000"), "");
+  EXPECT_TRUE(has(warned("ssl.endpoint.identification.algorithm", "none"), "the same authority"));
 }
 
 TEST(ProducerConf, TimeoutBelowLingerIsAnError) {
@@ -121,9 +123,9 @@ TEST(ProducerConf, TimeoutBelowLingerIsAnError) {
                   "message.timeout.ms = 5 must be greater than linger.ms = 5"));
 }
 
-TEST(ProducerConf, ConsumerPropertiesAreKeptForConsumers) {
-  const ProducerConf made = made_with({Property{"fetch.min.bytes", "5"}});
-  EXPECT_EQ(made.for_consumers_only, std::vector<std::string>{"fetch.min.bytes"});
+TEST(ProducerConf, ConsumerPropertiesAreRefused) {
+  EXPECT_TRUE(has(refused({Property{"fetch.min.bytes", "5"}}),
+                  "'fetch.min.bytes' is a consumer's property: kfastd produces only"));
 }
 
 TEST(ProducerConf, TrialFindsWhatLibrdkafkaChecksLate) {
