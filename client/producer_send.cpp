@@ -19,9 +19,6 @@ constexpr bool is(std::int64_t result, Refusal refusal) noexcept {
 
 std::int64_t Producer::send(std::int32_t topic, const void* key, std::size_t key_size,
                             const void* value, std::size_t value_size) noexcept {
-  if (guard_.forked()) [[unlikely]] {
-    return forked();
-  }
   const std::int64_t now = wall_ms();
   look_now_and_then(now);
   if (closed_) [[unlikely]] {
@@ -42,14 +39,26 @@ std::int64_t Producer::send(std::int32_t topic, const void* key, std::size_t key
 std::int64_t Producer::try_append(const Record& record, std::int64_t now_ms) noexcept {
   const bool plain = record.header_count == 0 && record.partition == KFAST_ANY_PARTITION &&
                      record.timestamp_ms == KFAST_NOW;
-  return plain ? channel_.append<false>(record, now_ms) : channel_.append<true>(record, now_ms);
+  // Room first: what kfastd has seen cannot be taken back.
+  if (record.opaque != nullptr && !opaques_.reserve_one()) {
+    return static_cast<std::int64_t>(Refusal::no_memory);
+  }
+  const std::int64_t position =
+      plain ? channel_.append<false>(record, now_ms) : channel_.append<true>(record, now_ms);
+  if (record.opaque != nullptr && position >= 0) {
+    opaques_.push(position, record.opaque);
+  }
+  return position;
 }
 
-std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
+std::int64_t Producer::send_record(Record& record, int timeout_ms, const Deadline* until) noexcept {
   if (guard_.forked()) {
     return forked();
   }
   if (const int code = check_headers(record); code != KFAST_OK) {
+    return code;
+  }
+  if (const int code = check_opaque(record.opaque); code != KFAST_OK) {
     return code;
   }
   std::int64_t now = wall_ms();
@@ -61,10 +70,12 @@ std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
   if (result >= 0 || timeout_ms == 0) {
     return result >= 0 ? result : refuse(result, record);
   }
-  const Deadline deadline(timeout_ms);
+  const Deadline deadline = until != nullptr ? *until : Deadline(timeout_ms);
   for (;;) {
-    const bool passes = is(result, Refusal::over_budget) || is(result, Refusal::ring_full) ||
-                        (is(result, Refusal::no_credit) && channel_.waiting_helps());
+    // Another thread may read the reports that use up the credit.
+    const bool passes =
+        is(result, Refusal::over_budget) || is(result, Refusal::ring_full) ||
+        (is(result, Refusal::no_credit) && (is_shared() || channel_.waiting_helps()));
     if (!passes) {
       result = refuse(result, record);
       break;
@@ -180,6 +191,9 @@ int Producer::refuse(std::int64_t refusal, const Record& record) noexcept {
     case Refusal::null_with_size:
       error_.set("a NULL key or value must have size 0");
       return KFAST_ERR_INVALID;
+    case Refusal::no_memory:
+      error_.set("no memory to keep the record's opaque: the record was not accepted");
+      return KFAST_ERR_NO_MEMORY;
   }
   error_.set("libkfast refused a record and does not know why: report the bug");
   return KFAST_ERR_INVALID;
