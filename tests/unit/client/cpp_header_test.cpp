@@ -80,6 +80,23 @@ TEST(CppHeader, SendsFlushesAndReports) {
   ASSERT_TRUE(count);
   EXPECT_EQ(*count, 2U);
   EXPECT_EQ(reports[1].offset, 6);
+
+  int mine = 0;
+  auto marked = producer.send(*topic, "k", "v", {.opaque = &mine});
+  ASSERT_TRUE(marked);
+  std::int64_t sent = 0;
+  const auto late = producer.send_wait(*topic, "k", "v", std::chrono::milliseconds(0), {}, &sent);
+  EXPECT_EQ(late.error().code(), KFAST_ERR_TIMED_OUT);
+  EXPECT_EQ(late.error().code(), producer.wait(sent, std::chrono::milliseconds(0)).error().code());
+  channel.report({static_cast<std::uint64_t>(*marked), static_cast<std::uint64_t>(sent)}, 50);
+  channel.move_head(channel.c2d().tail.load());
+  auto report = producer.wait(sent, std::chrono::seconds(-1));
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->offset, 51);
+  void* opaques[4] = {};
+  EXPECT_EQ(*producer.reports(reports, opaques), 1U);
+  EXPECT_EQ(opaques[0], &mine);
+
   EXPECT_EQ(producer.used_bytes(), 0U);
   EXPECT_GE(producer.fd(), 0);
 }
