@@ -311,13 +311,8 @@ int Producer::reports(kfast_report_t* out, void** opaques, std::size_t max) noex
   if (count < 0) {
     return malformed();
   }
-  if (opaques != nullptr || !opaques_.empty()) {
-    for (std::ptrdiff_t i = 0; i < count; ++i) {
-      void* opaque = opaques_.take(out[i].position);
-      if (opaques != nullptr) {
-        opaques[i] = opaque;
-      }
-    }
+  if (count != 0 && (opaques != nullptr || !opaques_.empty())) {
+    take_opaques(out, opaques, static_cast<std::size_t>(count));
   }
   if (closed_ && count > 0) {
     session_.readiness().ring_in(0);  // the next call says why

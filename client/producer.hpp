@@ -82,6 +82,8 @@ class Producer {
   [[nodiscard]] int wait_until(std::int64_t position, int timeout_ms, const Deadline& deadline,
                                kfast_report_t& report) noexcept;
 
+  void take_opaques(const kfast_report_t* reports, void** opaques, std::size_t count) noexcept;
+
   [[nodiscard]] int malformed() noexcept;
   [[nodiscard]] int late(std::int64_t position) noexcept;
   [[nodiscard]] int check_wait(const kfast_report_t* report) noexcept;

@@ -118,6 +118,17 @@ int Producer::reports_opaque(kfast_report_t* out, void** opaques, std::size_t ma
   return reports(out, opaques, max);
 }
 
+/// `opaques` null: they are dropped.
+void Producer::take_opaques(const kfast_report_t* reports, void** opaques,
+                            std::size_t count) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    void* opaque = opaques_.take(reports[i].position);
+    if (opaques != nullptr) {
+      opaques[i] = opaque;
+    }
+  }
+}
+
 // ---- what went wrong ----------------------------------------------------------------------------
 
 int Producer::check_wait(const kfast_report_t* report) noexcept {

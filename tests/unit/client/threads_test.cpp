@@ -67,7 +67,7 @@ class Threads : public OpenProducer {
         }
         channel.report(positions, static_cast<std::int64_t>(positions[0]));
         channel.move_head(head);
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        ipc::HostAtomics::fence_seq_cst();
         if (const std::uint64_t asked = channel.c2d().waiting.load(); asked != served) {
           served = asked;
           test_.session.wake();
@@ -218,6 +218,33 @@ TEST_F(Threads, EveryRecordHasOneReportWhoeverSendsWaitsFlushesAndReads) {
     wanted.insert(&mark);
   }
   EXPECT_EQ(opaques, wanted);
+}
+
+TEST_F(Threads, NobodyIsForgottenWhereAllOnlyWait) {
+  // No call looks in passing: whoever misses his wake-up waits for ever.
+  open_shared();
+  const Daemon kfastd(*this);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 500; ++round) {
+        kfast_report_t report;
+        const kfast_record_t one = record();
+        ASSERT_EQ(kfast_send_wait(producer, &one, -1, &report), KFAST_OK)
+            << kfast_last_error(producer);
+        // Some wait for themselves, some for all, some not long enough.
+        if (i >= 4) {
+          ASSERT_EQ(kfast_flush(producer, -1), KFAST_OK);
+        } else if (i >= 2) {
+          static_cast<void>(kfast_flush(producer, round % 2));
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(kfast_used_bytes(producer), 0U);
 }
 
 TEST_F(Threads, AWaitGoesOnWhenTheOneThatPolledForItGivesUp) {
