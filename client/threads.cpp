@@ -104,9 +104,6 @@ void Threads::unlock(int cancel_state) noexcept {
 }
 
 void Threads::tell() noexcept {
-  if (sleeping_ != 0) {
-    ::pthread_cond_broadcast(&changed_);
-  }
   if (polling_ && !told_) {
     told_ = true;
     const std::uint64_t one = 1;
