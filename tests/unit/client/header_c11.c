@@ -7,6 +7,6 @@ int kfast_header_in_c(void) {
   kfast_header_t header = {"name", 4, "value", 5};
   kfast_report_t report = {0};
   kfast_record_t record = KFAST_RECORD_INIT;
-  return header.name_size == 4 && record.position == -1 && sizeof(kfast_record_t) == 80 && report.outcome == 0 && sizeof(kfast_report_t) == 32 &&
-         kfast_strerror(KFAST_OK) != NULL;
+  return header.name_size == 4 && record.position == -1 && sizeof(kfast_record_t) == 80 &&
+         report.outcome == 0 && sizeof(kfast_report_t) == 32 && kfast_strerror(KFAST_OK) != NULL;
 }
