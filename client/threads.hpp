@@ -22,8 +22,8 @@ namespace kfast::client {
 ///   up;
 /// - another thread's doing under the lock (it read reports, was handed over to another kfastd, the
 ///   channel ended): it calls tell() before it gives the lock up.
-/// tell() writes the eventfd, which stays readable until the poller takes it under the lock: it does
-/// not matter whether the poller is in poll() already or has only just given the lock up. A thread
+/// tell() writes the eventfd, which stays readable until the poller takes it under the lock: it
+/// does not matter whether the poller is in poll() already or has only just given the lock up. A thread
 /// sleeps only while another polls, and the poller, when it comes back for whatever reason (its
 /// deadline may be the earliest of all), wakes all sleepers before it gives the lock up. No sleeper
 /// can be between its look and its sleep then, since that is one step under the lock. The first of

@@ -19,8 +19,8 @@
  *   kfast_producer_close(producer);
  *
  * Threads: a handle belongs to one thread at a time; a second thread opens its own, or the handle
- * is opened with thread.safe=true. After fork() the child's handles answer KFAST_ERR_FORKED and only
- * kfast_producer_close may be used on them; the parent's go on.
+ * is opened with thread.safe=true. After fork() the child's handles answer KFAST_ERR_FORKED and
+ * only kfast_producer_close may be used on them; the parent's go on.
  *
  * Errors: functions that can fail return a negative code; kfast_strerror explains it, and
  * kfast_last_error says what was wrong this time.
@@ -106,8 +106,8 @@ KFAST_API void kfast_options_free(kfast_options_t* options);
  *   connect.timeout.ms  how long kfast_producer_open waits for kfastd's answers ["5000"]
  *
  * With thread.safe=true each call but kfast_producer_close may be made by any thread at any time;
- * each takes a lock that is private to the process, and none holds it while it waits. Records of one
- * thread keep their order. A call that may wait for room waits, too, while unread reports keep
+ * each takes a lock that is private to the process, and none holds it while it waits. Records of
+ * one thread keep their order. A call that may wait for room waits, too, while unread reports keep
  * records out, because another thread may read them. A thread is cancelled (pthread_cancel) after
  * its call, not in it. The producer needs one descriptor more.
  *
@@ -135,8 +135,8 @@ KFAST_API int kfast_producer_open(const kfast_options_t* options, kfast_producer
 /**
  * Closes a producer and frees it. Never blocks: what was sent and has no outcome yet is still
  * delivered by kfastd, but its report can no longer be read; kfast_flush first to know. NULL is
- * allowed. No other thread may be using the handle, also with thread.safe=true. In a forked child it
- * only frees the child's copies of memory and descriptors; leave alone there what another thread of
+ * allowed. No other thread may be using the handle, also with thread.safe=true. In a forked child
+ * it only frees the child's copies of memory and descriptors; leave alone there what another thread of
  * the parent may have been using at the fork.
  */
 KFAST_API void kfast_producer_close(kfast_producer_t* producer);
@@ -263,8 +263,8 @@ KFAST_API int kfast_reports_opaque(kfast_producer_t* producer, kfast_report_t* r
  * as it was:
  * KFAST_ERR_TIMED_OUT (the record stays in the ring and is still delivered; wait again, or read the
  * report later), KFAST_ERR_INVALID where no report will come (a send did not return the position,
- * the report was read already, or the option reports is not all), KFAST_ERR_NO_MEMORY (there is none
- * to keep the reports that came before; none is lost), KFAST_ERR_FORKED, KFAST_ERR_CLOSED.
+ * the report was read already, or the option reports is not all), KFAST_ERR_NO_MEMORY (there is
+ * none to keep the reports that came before; none is lost), KFAST_ERR_FORKED, KFAST_ERR_CLOSED.
  * With thread.safe=true the report of a record that a thread waits for is that thread's, also when
  * another thread calls kfast_reports; of two that wait for one record, one gets KFAST_ERR_INVALID.
  */
@@ -304,8 +304,8 @@ KFAST_API int kfast_fd(const kfast_producer_t* producer);
 
 /**
  * What the last failed call on this producer was about: a sentence. Valid until the next call on
- * the producer. Never NULL. With thread.safe=true it is the calling thread's own last failed call on
- * any such producer, or "" where that was another producer's, and valid until the thread's next
+ * the producer. Never NULL. With thread.safe=true it is the calling thread's own last failed call
+ * on any such producer, or "" where that was another producer's, and valid until the thread's next
  * failed call or its end, whatever other threads do.
  */
 KFAST_API const char* kfast_last_error(const kfast_producer_t* producer);

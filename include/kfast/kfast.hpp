@@ -198,7 +198,7 @@ class Producer {
   }
   /// Sends a record and waits until its outcome is known, `timeout` in all (that of `extras` does
   /// not count); negative: for ever. Look at the report's `outcome`. Where there is none yet,
-  /// `position`, if given, says whether the record was accepted (-1: not), and is what wait() takes.
+  /// `position`, if given, says whether the record was accepted (-1: not); wait() takes it.
   [[nodiscard]] Expected<Report> send_wait(std::int32_t topic, Bytes key, Bytes value,
                                            std::chrono::milliseconds timeout,
                                            const SendExtras& extras = {},
