@@ -11,8 +11,8 @@ namespace kfast::client {
 /// Pairs of position and opaque in the order of sending. Positions only grow, so a report finds its
 /// pair behind the one that was found last, or else by halving; it does not matter how often the
 /// record ring has gone round meanwhile. Pairs that are done leave at the front, and where one
-/// stays there for long, those behind it leave when the buffer is full. Records without an opaque are not
-/// in it. One thread.
+/// stays there for long, those behind it leave when the buffer is full. Records without an opaque
+/// are not in it. One thread.
 class Opaques {
  public:
   Opaques() noexcept = default;

@@ -23,12 +23,12 @@ namespace kfast::client {
 /// - another thread's doing under the lock (it read reports, was handed over to another kfastd, the
 ///   channel ended): it calls tell() before it gives the lock up.
 /// tell() writes the eventfd, which stays readable until the poller takes it under the lock: it
-/// does not matter whether the poller is in poll() already or has only just given the lock up. A thread
-/// sleeps only while another polls, and the poller, when it comes back for whatever reason (its
-/// deadline may be the earliest of all), wakes all sleepers before it gives the lock up. No sleeper
-/// can be between its look and its sleep then, since that is one step under the lock. The first of
-/// them that still has to wait polls next. Each looks again before it does, so also a wake-up that
-/// was asked for by one and came for another is asked for again.
+/// does not matter whether the poller is in poll() already or has only just given the lock up. A
+/// thread sleeps only while another polls, and the poller, when it comes back for whatever reason
+/// (its deadline may be the earliest of all), wakes all sleepers before it gives the lock up. No
+/// sleeper can be between its look and its sleep then, since that is one step under the lock. The
+/// first of them that still has to wait polls next. Each looks again before it does, so also a
+/// wake-up that was asked for by one and came for another is asked for again.
 class Threads {
  public:
   /// Returns 0 or a KFAST_ERR.

@@ -136,8 +136,8 @@ KFAST_API int kfast_producer_open(const kfast_options_t* options, kfast_producer
  * Closes a producer and frees it. Never blocks: what was sent and has no outcome yet is still
  * delivered by kfastd, but its report can no longer be read; kfast_flush first to know. NULL is
  * allowed. No other thread may be using the handle, also with thread.safe=true. In a forked child
- * it only frees the child's copies of memory and descriptors; leave alone there what another thread of
- * the parent may have been using at the fork.
+ * it only frees the child's copies of memory and descriptors; leave alone there what another thread
+ * of the parent may have been using at the fork.
  */
 KFAST_API void kfast_producer_close(kfast_producer_t* producer);
 
