@@ -167,6 +167,7 @@ bool Channel::waiting_helps() const noexcept {
 
 std::ptrdiff_t Channel::read_reports(kfast_report_t* out, std::size_t max) noexcept {
   std::size_t count = spill_.pop(out, max);
+  reports_moved_ |= count != 0;
   while (count < max) {
     const NextReport next = reader_.next(writer_.tail(), topics_.count(), out[count]);
     if (next == NextReport::malformed) {
@@ -175,8 +176,10 @@ std::ptrdiff_t Channel::read_reports(kfast_report_t* out, std::size_t max) noexc
     if (next == NextReport::none) {
       break;
     }
+    reports_moved_ = true;
     KFAST_KILL_POINT("client.reports.before_seen");
-    if (seen_.is_news(static_cast<std::uint64_t>(out[count].position), writer_.tail())) {
+    if (seen_.is_news(static_cast<std::uint64_t>(out[count].position), writer_.tail()) &&
+        !waits_.give(out[count])) {
       ++count;
     }
     KFAST_KILL_POINT("client.reports.after_seen");
@@ -185,6 +188,66 @@ std::ptrdiff_t Channel::read_reports(kfast_report_t* out, std::size_t max) noexc
   reader_.release();
   KFAST_KILL_POINT("client.reports.after_release");
   return static_cast<std::ptrdiff_t>(count);
+}
+
+void Channel::keep(const kfast_report_t& report) noexcept {
+  if (seen_.is_news(static_cast<std::uint64_t>(report.position), writer_.tail()) &&
+      !waits_.give(report)) {
+    spill_.push(report);
+  }
+}
+
+void Channel::begin_wait(Awaited& awaited) noexcept {
+  awaited.here = spill_.take(awaited.position, awaited.report);
+  waits_.add(awaited);
+}
+
+Arrival Channel::look_for(const Awaited& awaited) noexcept {
+  // Head first: the report of a record before it is in the ring by now, or was read.
+  const std::uint64_t head = memory_.d2c().head.load(std::memory_order_acquire);
+  while (!awaited.here) {
+    const ReportReader before = reader_;
+    kfast_report_t report;
+    const NextReport next = reader_.next(writer_.tail(), topics_.count(), report);
+    if (next == NextReport::malformed) {
+      return Arrival::malformed;
+    }
+    if (next == NextReport::none) {
+      break;
+    }
+    // Room only for what has to be kept: a worker that waits for each record needs none.
+    if (report.position != awaited.position && !spill_.reserve_one()) {
+      reader_ = before;
+      reader_.release();
+      return Arrival::no_memory;
+    }
+    reports_moved_ = true;
+    keep(report);
+  }
+  reader_.release();
+  if (awaited.here) {
+    return Arrival::here;
+  }
+  return is_pending(static_cast<std::uint64_t>(awaited.position), head) ? Arrival::pending
+                                                                        : Arrival::never;
+}
+
+/// True for the position of a record without an outcome whose report was not read. The ring's bytes
+/// are our own and are not written over before their outcome; that a payload looks like a frame of
+/// this very moment is left to a worker that makes it so, and its wait ends with the head.
+bool Channel::is_pending(std::uint64_t position, std::uint64_t head) const noexcept {
+  const std::uint64_t tail = writer_.tail();
+  const std::uint64_t offset = position & (writer_.capacity() - 1);
+  ipc::RecordHead frame{};
+  if (position % ipc::kFrameAlign != 0 || position - head >= tail - head ||
+      writer_.capacity() - offset < sizeof frame) {
+    return false;
+  }
+  std::memcpy(&frame, ring_ + offset, sizeof frame);
+  return frame.kind == ipc::FrameKind::record && frame.size >= sizeof frame &&
+         frame.size <= tail - position && frame.topic < topics_.count() &&
+         frame.ordinal - ordinal_at(head) < next_ordinal_ - ordinal_at(head) &&
+         !seen_.has(position);
 }
 
 void Channel::arm() noexcept {
@@ -239,9 +302,7 @@ int Channel::read_out_reports(ErrorText& why) noexcept {
     if (next == NextReport::none) {
       return KFAST_OK;
     }
-    if (seen_.is_news(static_cast<std::uint64_t>(report.position), writer_.tail())) {
-      spill_.push(report);
-    }
+    keep(report);
   }
 }
 

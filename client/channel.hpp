@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "awaited.hpp"
 #include "channel_memory.hpp"
 #include "error_text.hpp"
 #include "kfast/ipc/atomics.hpp"
@@ -38,7 +39,22 @@ struct Record {
   std::size_t header_count = 0;
   std::int32_t partition = KFAST_ANY_PARTITION;
   std::int64_t timestamp_ms = KFAST_NOW;
+  void* opaque = nullptr;  // not in the frame
 };
+
+[[nodiscard]] inline Record record_of(const kfast_record_t& given) noexcept {
+  return {.topic = given.topic,
+          .key = given.key,
+          .key_size = given.key_size,
+          .value = given.value,
+          .value_size = given.value_size,
+          .headers_size = 0,
+          .headers = given.headers,
+          .header_count = given.header_count,
+          .partition = given.partition,
+          .timestamp_ms = given.timestamp_ms,
+          .opaque = given.opaque};
+}
 
 /// Why a record was not accepted. Negative, so that one number can be this or a position.
 enum class Refusal : std::int64_t {
@@ -50,6 +66,16 @@ enum class Refusal : std::int64_t {
   too_large = -6,
   no_such_topic = -7,
   null_with_size = -8,
+  no_memory = -9,
+};
+
+/// Where the report of a record is.
+enum class Arrival {
+  here,
+  pending,    // its record has no outcome yet
+  never,      // its record was not sent, or the report was read already
+  no_memory,  // to keep the reports before it; all are still in their places
+  malformed,
 };
 
 /// A frame whose value is still to be written, or why there is none.
@@ -91,8 +117,23 @@ class Channel {
   /// only reading reports can.
   [[nodiscard]] bool waiting_helps() const noexcept;
 
-  /// Reads up to `max` reports. Negative: the ring is malformed.
+  /// Reads up to `max` reports that no wait is for. Negative: the ring is malformed.
   [[nodiscard]] std::ptrdiff_t read_reports(kfast_report_t* out, std::size_t max) noexcept;
+
+  /// From now on the report of `awaited`, which stays where it is until end_wait(), is nobody
+  /// else's.
+  void begin_wait(Awaited& awaited) noexcept;
+  void end_wait(const Awaited& awaited) noexcept { waits_.remove(awaited); }
+  /// Reads reports until that of `awaited` is here; keeps the others, in order, for
+  /// read_reports().
+  [[nodiscard]] Arrival look_for(const Awaited& awaited) noexcept;
+  /// True when reports were read out of the ring since the last time: others' waits, or their room,
+  /// may have come.
+  [[nodiscard]] bool reports_moved() noexcept {
+    const bool moved = reports_moved_;
+    reports_moved_ = false;
+    return moved;
+  }
 
   /// Asks kfastd for one wake-up at its next progress, unless one is asked for. What happened
   /// before it is visible after it.
@@ -113,6 +154,12 @@ class Channel {
 
   /// Bytes of the ring that hold records without an outcome.
   [[nodiscard]] std::uint64_t used_bytes() const noexcept;
+  /// The end of what was sent.
+  [[nodiscard]] std::uint64_t tail() const noexcept { return writer_.tail(); }
+  /// Every record before `end`, a former tail(), has its outcome.
+  [[nodiscard]] bool has_outcomes_until(std::uint64_t end) const noexcept {
+    return used_bytes() <= writer_.tail() - end;
+  }
 
   [[nodiscard]] Topics& topics() noexcept { return topics_; }
   [[nodiscard]] const Topics& topics() const noexcept { return topics_; }
@@ -131,6 +178,8 @@ class Channel {
   void wake_daemon() noexcept;
   void bind_daemon_side(const ipc::Opened& opened, std::uint64_t head) noexcept;
   [[nodiscard]] int read_out_reports(ErrorText& why) noexcept;
+  void keep(const kfast_report_t& report) noexcept;
+  [[nodiscard]] bool is_pending(std::uint64_t position, std::uint64_t head) const noexcept;
   [[nodiscard]] bool refresh_credit() noexcept;
   [[nodiscard]] std::uint64_t report_limit() const noexcept;
   [[nodiscard]] std::uint32_t in_flight(std::uint64_t head) const noexcept;
@@ -169,6 +218,8 @@ class Channel {
   std::uint32_t number_ = 0;
   ReportReader reader_;
   ReportSpill spill_;
+  AwaitedList waits_;
+  bool reports_moved_ = false;
   ChannelMemory memory_;
 };
 

@@ -30,6 +30,16 @@ class ErrorText {
     text_ = buffer_;
   }
 
+  /// Becomes the same sentence.
+  void take(const ErrorText& other) noexcept {
+    if (other.text_ != other.buffer_) {
+      text_ = other.text_;
+    } else {
+      std::memcpy(buffer_, other.buffer_, sizeof buffer_);
+      text_ = buffer_;
+    }
+  }
+
   [[nodiscard]] const char* c_str() const noexcept { return text_; }
 
   /// Copies the sentence into a caller's buffer, cut, NUL-terminated. `to` may be null.

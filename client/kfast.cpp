@@ -1,6 +1,7 @@
 // The C interface: argument checks that need no producer, and who owns what.
 #include <cstdlib>
 #include <new>
+#include <type_traits>
 
 #include "error_text.hpp"
 #include "kfast/kfast.h"
@@ -25,6 +26,33 @@ void destroy(T* object) noexcept {
     object->~T();
     std::free(object);
   }
+}
+
+/// Makes a call on a producer, one at a time where several threads use it. In a forked child there
+/// is no such producer: the lock stays untouched, and the call itself refuses.
+template <class Call>
+auto in_turn(kfast_producer_t* producer, Call call) noexcept {
+  if (!producer->is_shared()) {
+    return call();
+  }
+  const int begun = producer->begin_turn();
+  const auto answer = call();
+  bool failed = false;
+  if constexpr (std::is_signed_v<decltype(call())>) {
+    failed = answer < 0;
+  }
+  producer->end_turn(begun, failed);
+  return answer;
+}
+
+/// kfast_send on a producer that is not plain.
+[[gnu::cold, gnu::noinline]] int64_t send_in_turn(kfast_producer_t* producer, int32_t topic,
+                                                  const void* key, size_t key_size,
+                                                  const void* value, size_t value_size) noexcept {
+  return in_turn(producer, [&]() noexcept -> int64_t {
+    return producer->is_forked() ? producer->forked()
+                                 : producer->send(topic, key, key_size, value, value_size);
+  });
 }
 
 }  // namespace
@@ -85,15 +113,22 @@ void kfast_producer_close(kfast_producer_t* producer) {
 }
 
 int32_t kfast_topic(kfast_producer_t* producer, const char* name) {
-  return producer->topic(name);
+  return in_turn(producer, [&]() noexcept { return producer->topic(name); });
 }
 
 const char* kfast_topic_name(const kfast_producer_t* producer, int32_t topic) {
-  return producer->topic_name(topic);
+  // The lock is no part of what a const producer promises.
+  auto* locked = const_cast<kfast_producer_t*>(producer);
+  return in_turn(locked, [&]() noexcept { return producer->topic_name(topic); });
 }
 
 int64_t kfast_send(kfast_producer_t* producer, int32_t topic, const void* key, size_t key_size,
                    const void* value, size_t value_size) {
+  // One load and one branch, for forked children and for threads: a producer of one thread pays
+  // nothing for thread.safe.
+  if (!producer->is_plain()) [[unlikely]] {
+    return send_in_turn(producer, topic, key, key_size, value, value_size);
+  }
   return producer->send(topic, key, key_size, value, value_size);
 }
 
@@ -111,40 +146,63 @@ int64_t kfast_send_record(kfast_producer_t* producer, int32_t topic, int32_t par
                                .header_count = header_count,
                                .partition = partition,
                                .timestamp_ms = timestamp_ms};
-  return producer->send_record(record, timeout_ms);
+  return in_turn(producer, [&]() noexcept { return producer->send_record(record, timeout_ms); });
+}
+
+int64_t kfast_send_one(kfast_producer_t* producer, const kfast_record_t* record, int timeout_ms) {
+  return in_turn(producer, [&]() noexcept { return producer->send_one(record, timeout_ms); });
+}
+
+int kfast_send_wait(kfast_producer_t* producer, const kfast_record_t* record, int timeout_ms,
+                    kfast_report_t* report) {
+  return in_turn(producer,
+                 [&]() noexcept { return producer->send_wait(record, timeout_ms, report); });
+}
+
+int kfast_wait(kfast_producer_t* producer, int64_t position, int timeout_ms,
+               kfast_report_t* report) {
+  return in_turn(producer,
+                 [&]() noexcept { return producer->wait_report(position, timeout_ms, report); });
 }
 
 int kfast_send_batch(kfast_producer_t* producer, kfast_record_t* records, size_t count,
                      int timeout_ms) {
-  return producer->send_batch(records, count, timeout_ms);
+  return in_turn(producer,
+                 [&]() noexcept { return producer->send_batch(records, count, timeout_ms); });
 }
 
 int kfast_reserve(kfast_producer_t* producer, const kfast_record_t* record, void** value) {
-  return producer->reserve(record, value);
+  return in_turn(producer, [&]() noexcept { return producer->reserve(record, value); });
 }
 
 int64_t kfast_commit(kfast_producer_t* producer, size_t value_size) {
-  return producer->commit(value_size);
+  return in_turn(producer, [&]() noexcept { return producer->commit(value_size); });
 }
 
 int kfast_cancel(kfast_producer_t* producer) {
-  return producer->cancel();
+  return in_turn(producer, [&]() noexcept { return producer->cancel(); });
 }
 
 int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports, size_t max) {
-  return producer->reports(reports, max);
+  return in_turn(producer, [&]() noexcept { return producer->reports(reports, nullptr, max); });
+}
+
+int kfast_reports_opaque(kfast_producer_t* producer, kfast_report_t* reports, void** opaques,
+                         size_t max) {
+  return in_turn(producer,
+                 [&]() noexcept { return producer->reports_opaque(reports, opaques, max); });
 }
 
 int kfast_flush(kfast_producer_t* producer, int timeout_ms) {
-  return producer->flush(timeout_ms);
+  return in_turn(producer, [&]() noexcept { return producer->flush(timeout_ms); });
 }
 
 int kfast_purge(kfast_producer_t* producer) {
-  return producer->purge();
+  return in_turn(producer, [&]() noexcept { return producer->purge(); });
 }
 
 uint64_t kfast_used_bytes(kfast_producer_t* producer) {
-  return producer->used_bytes();
+  return in_turn(producer, [&]() noexcept { return producer->used_bytes(); });
 }
 
 uint64_t kfast_ring_bytes(const kfast_producer_t* producer) {

@@ -9,8 +9,9 @@
 namespace kfast::client {
 namespace {
 
-constexpr const char* kNames[] = {"profile", "socket.dir", "ring.bytes", "report.bytes",
-                                  "topics",  "reports",    "program",    "connect.timeout.ms"};
+constexpr const char* kNames[] = {"profile",      "socket.dir", "ring.bytes",
+                                  "report.bytes", "topics",     "reports",
+                                  "thread.safe",  "program",    "connect.timeout.ms"};
 
 constexpr std::size_t kLongestCompared = 32;
 
@@ -175,6 +176,15 @@ int Options::set(const char* name, const char* value, ErrorText& why) noexcept {
       why.format("reports: \"%.100s\" is not one of all, errors, none", value);
       return KFAST_ERR_INVALID;
     }
+    return KFAST_OK;
+  }
+  if (std::strcmp(name, "thread.safe") == 0) {
+    const bool safe = std::strcmp(value, "true") == 0;
+    if (!safe && std::strcmp(value, "false") != 0) {
+      why.format("thread.safe: \"%.100s\" is not one of false, true", value);
+      return KFAST_ERR_INVALID;
+    }
+    thread_safe_ = safe;
     return KFAST_OK;
   }
   why.format("no option is called \"%.100s\"; the nearest is \"%s\"", name, nearest(name));

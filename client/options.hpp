@@ -34,6 +34,7 @@ class Options {
   [[nodiscard]] std::uint64_t report_bytes() const noexcept;
   [[nodiscard]] std::uint32_t topics() const noexcept { return topics_; }
   [[nodiscard]] ipc::ReportsMode reports() const noexcept { return reports_; }
+  [[nodiscard]] bool thread_safe() const noexcept { return thread_safe_; }
   [[nodiscard]] std::int64_t connect_timeout_ms() const noexcept { return connect_timeout_ms_; }
 
  private:
@@ -44,6 +45,7 @@ class Options {
   std::uint64_t report_bytes_ = 0;  // 0: a quarter of the ring
   std::uint32_t topics_ = ipc::kDefaultTopicCapacity;
   ipc::ReportsMode reports_ = ipc::ReportsMode::all;
+  bool thread_safe_ = false;
   std::int64_t connect_timeout_ms_ = 5000;
 };
 

@@ -49,11 +49,14 @@ Producer::~Producer() {
   session_.say_close(channel_.number());
   KFAST_KILL_POINT("client.close.told");
   session_.drop();
+  if (guard_.is_open() && is_shared()) {
+    threads_.close();
+  }
 }
 
 int Producer::open(const Options& options, ErrorText& why) noexcept {
   options_ = options;
-  if (!guard_.open()) {
+  if (!guard_.open(options_.thread_safe())) {
     why.format(
         "cannot set up the guard against fork(): %s; it needs one page and Linux 4.14 or newer",
         std::strerror(errno));
@@ -64,6 +67,11 @@ int Producer::open(const Options& options, ErrorText& why) noexcept {
   }
   if (const int code = session_.prepare(options_, why); code != KFAST_OK) {
     return code;
+  }
+  if (is_shared()) {
+    if (const int code = threads_.open(why); code != KFAST_OK) {
+      return code;
+    }
   }
   const Deadline deadline(options_.connect_timeout_ms());
   if (const int code = open_session(deadline, why); code != KFAST_OK) {
@@ -148,6 +156,7 @@ void Producer::advance() noexcept {
     if (!session_.due()) {
       return;
     }
+    changed_ = true;
     if (session_.connect(away_why_) != KFAST_OK) {
       if (session_.ended()) {
         close_for_good(away_why_.c_str());
@@ -158,7 +167,9 @@ void Producer::advance() noexcept {
     }
   }
   for (int messages = 0; messages < kMostMessages; ++messages) {
-    switch (session_.step(away_why_)) {
+    const Event event = session_.step(away_why_);
+    changed_ |= event != Event::nothing;
+    switch (event) {
       case Event::nothing:
         return;
       case Event::welcomed:
@@ -220,6 +231,7 @@ void Producer::take_over() noexcept {
 void Producer::close_for_good(const char* why) noexcept {
   closed_why_.format("%s", why);
   closed_ = barred_ = true;
+  changed_ = true;
   session_.drop();
   wake_taken_ = true;  // a worker that waits for reports shall hear of it
 }
@@ -238,14 +250,39 @@ bool Producer::wait(const Deadline& deadline, int longest_ms) noexcept {
     return false;
   }
   const std::int64_t longest = session_.away() ? session_.due_in_ms() : longest_ms;
+  if (is_shared()) {
+    // Also those whose event loop waits for the descriptor: this wait may be long.
+    pass_wake_on();
+    tell_others();
+    if (threads_.wait(session_.socket(), deadline.poll_ms(longest))) {
+      advance();
+    }
+    return true;
+  }
   poll_socket(session_.socket(), deadline.poll_ms(longest));
   advance();
   return true;
 }
 
+void Producer::tell_others() noexcept {
+  const bool moved = channel_.reports_moved();
+  if (changed_ || moved) {
+    changed_ = false;
+    threads_.tell();
+  }
+}
+
+void Producer::end_turn(int begun, bool failed) noexcept {
+  tell_others();
+  if (failed) {
+    threads_.keep_words(error_);
+  }
+  threads_.unlock(begun);
+}
+
 // ---- what the worker asks for -------------------------------------------------------------------
 
-int Producer::reports(kfast_report_t* out, std::size_t max) noexcept {
+int Producer::reports(kfast_report_t* out, void** opaques, std::size_t max) noexcept {
   if (guard_.forked()) {
     return forked();
   }
@@ -272,9 +309,10 @@ int Producer::reports(kfast_report_t* out, std::size_t max) noexcept {
     } while (more > 0 && static_cast<std::size_t>(count) < max);
   }
   if (count < 0) {
-    close_for_good(
-        "kfastd wrote a report that makes no sense: it is broken; see its log, and report the bug");
-    return closed();
+    return malformed();
+  }
+  if (count != 0 && (opaques != nullptr || !opaques_.empty())) {
+    take_opaques(out, opaques, static_cast<std::size_t>(count));
   }
   if (closed_ && count > 0) {
     session_.readiness().ring_in(0);  // the next call says why
@@ -287,15 +325,17 @@ int Producer::flush(int timeout_ms) noexcept {
     return forked();
   }
   const Deadline deadline(timeout_ms);
+  // Other threads may send all the while.
+  const std::uint64_t end = channel_.tail();
   advance();
   int result = KFAST_OK;
-  while (channel_.used_bytes() != 0) {
+  while (!channel_.has_outcomes_until(end)) {
     if (closed_) {
       result = closed();
       break;
     }
     channel_.arm();
-    if (channel_.used_bytes() == 0) {
+    if (channel_.has_outcomes_until(end)) {
       break;
     }
     if (!wait(deadline, -1)) {
@@ -355,7 +395,10 @@ int Producer::fd() const noexcept {
 }
 
 const char* Producer::last_error() const noexcept {
-  return guard_.forked() ? kfast_strerror(KFAST_ERR_FORKED) : error_.c_str();
+  if (guard_.plain()) {
+    return error_.c_str();
+  }
+  return guard_.forked() ? kfast_strerror(KFAST_ERR_FORKED) : threads_.last_words();
 }
 
 // ---- what went wrong ----------------------------------------------------------------------------
@@ -368,6 +411,12 @@ int Producer::forked() noexcept {
 int Producer::closed() noexcept {
   error_.format("kfastd ended this channel for good: %.400s", closed_why_.c_str());
   return KFAST_ERR_CLOSED;
+}
+
+int Producer::malformed() noexcept {
+  close_for_good(
+      "kfastd wrote a report that makes no sense: it is broken; see its log, and report the bug");
+  return closed();
 }
 
 int Producer::timed_out() noexcept {

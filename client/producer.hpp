@@ -9,13 +9,16 @@
 #include "error_text.hpp"
 #include "fork_guard.hpp"
 #include "kfast/kfast.h"
+#include "opaques.hpp"
 #include "options.hpp"
 #include "session.hpp"
+#include "threads.hpp"
 
 namespace kfast::client {
 
 /// What a kfast_producer_t points to. It starts no thread: the session goes on inside of the
-/// worker's calls. One thread; in a forked child every call answers KFAST_ERR_FORKED and the
+/// worker's calls. One thread, or, where is_shared(), several, each of which calls between
+/// begin_turn() and end_turn(); in a forked child every call answers KFAST_ERR_FORKED and the
 /// destructor gives back what is private to the child.
 class Producer {
  public:
@@ -26,9 +29,28 @@ class Producer {
 
   [[nodiscard]] int open(const Options& options, ErrorText& why) noexcept;
 
+  /// Neither a forked child's nor shared by threads: what kfast_send asks first.
+  [[nodiscard]] bool is_plain() const noexcept { return guard_.plain(); }
+  [[nodiscard]] bool is_shared() const noexcept { return guard_.locked(); }
+  [[nodiscard]] bool is_forked() const noexcept { return guard_.forked(); }
+  /// Returns what end_turn() wants back. `failed`: the call set the words for its failure, and did
+  /// not wait after it.
+  [[nodiscard]] int begin_turn() noexcept { return threads_.lock(); }
+  void end_turn(int begun, bool failed) noexcept;
+  [[nodiscard]] int forked() noexcept;
+
+  /// Not in a forked child.
   [[nodiscard]] std::int64_t send(std::int32_t topic, const void* key, std::size_t key_size,
                                   const void* value, std::size_t value_size) noexcept;
-  [[nodiscard]] std::int64_t send_record(Record& record, int timeout_ms) noexcept;
+  /// `until`, when given, is the deadline that `timeout_ms` stands for.
+  [[nodiscard]] std::int64_t send_record(Record& record, int timeout_ms,
+                                         const Deadline* until = nullptr) noexcept;
+  [[nodiscard]] std::int64_t send_one(const kfast_record_t* record, int timeout_ms,
+                                      const Deadline* until = nullptr) noexcept;
+  [[nodiscard]] int send_wait(const kfast_record_t* record, int timeout_ms,
+                              kfast_report_t* report) noexcept;
+  [[nodiscard]] int wait_report(std::int64_t position, int timeout_ms,
+                                kfast_report_t* report) noexcept;
   [[nodiscard]] int send_batch(kfast_record_t* records, std::size_t count, int timeout_ms) noexcept;
   [[nodiscard]] int reserve(const kfast_record_t* record, void** value) noexcept;
   [[nodiscard]] std::int64_t commit(std::size_t value_size) noexcept;
@@ -36,7 +58,9 @@ class Producer {
   [[nodiscard]] std::uint64_t ring_bytes() const noexcept { return channel_.ring_bytes(); }
   [[nodiscard]] std::int32_t topic(const char* name) noexcept;
   [[nodiscard]] const char* topic_name(std::int32_t topic) const noexcept;
-  [[nodiscard]] int reports(kfast_report_t* out, std::size_t max) noexcept;
+  /// `opaques` null: they are dropped.
+  [[nodiscard]] int reports(kfast_report_t* out, void** opaques, std::size_t max) noexcept;
+  [[nodiscard]] int reports_opaque(kfast_report_t* out, void** opaques, std::size_t max) noexcept;
   [[nodiscard]] int flush(int timeout_ms) noexcept;
   [[nodiscard]] int purge() noexcept;
   [[nodiscard]] std::uint64_t used_bytes() noexcept;
@@ -60,8 +84,16 @@ class Producer {
   void close_for_good(const char* why) noexcept;
   [[nodiscard]] bool wait(const Deadline& deadline, int longest_ms) noexcept;
   void pass_wake_on() noexcept;
+  void tell_others() noexcept;
+  [[nodiscard]] int wait_until(std::int64_t position, int timeout_ms, const Deadline& deadline,
+                               kfast_report_t& report) noexcept;
 
-  [[nodiscard]] int forked() noexcept;
+  void take_opaques(const kfast_report_t* reports, void** opaques, std::size_t count) noexcept;
+
+  [[nodiscard]] int malformed() noexcept;
+  [[nodiscard]] int late(std::int64_t position) noexcept;
+  [[nodiscard]] int check_wait(const kfast_report_t* report) noexcept;
+  [[nodiscard]] int check_opaque(const void* opaque) noexcept;
   [[nodiscard]] int closed() noexcept;
   [[nodiscard]] int refuse_barred() noexcept;
   [[nodiscard]] int no_reservation() noexcept;
@@ -81,8 +113,10 @@ class Producer {
   bool barred_ = false;  // closed_ or reserved_: the one byte that a send looks at
   bool closed_ = false;
   bool reserved_ = false;  // a reservation is open
+  void* reserved_opaque_ = nullptr;
   bool wake_taken_ =
-      false;  // a wake-up was consumed that the worker's event loop may be waiting for
+      false;              // a wake-up was consumed that the worker's event loop may be waiting for
+  bool changed_ = false;  // something that other threads' waits depend on
   std::int64_t last_look_ms_ = 0;
   std::uint64_t look_every_ms_ = 0;
   Channel channel_;
@@ -91,6 +125,8 @@ class Producer {
   ErrorText error_;
   ErrorText away_why_;    // why the session is away
   ErrorText closed_why_;  // why the channel was closed for good
+  Opaques opaques_;
+  Threads threads_;  // used when is_shared()
 };
 
 }  // namespace kfast::client

@@ -4,22 +4,6 @@
 #include "producer.hpp"
 
 namespace kfast::client {
-namespace {
-
-Record record_of(const kfast_record_t& given) noexcept {
-  return {.topic = given.topic,
-          .key = given.key,
-          .key_size = given.key_size,
-          .value = given.value,
-          .value_size = given.value_size,
-          .headers_size = 0,
-          .headers = given.headers,
-          .header_count = given.header_count,
-          .partition = given.partition,
-          .timestamp_ms = given.timestamp_ms};
-}
-
-}  // namespace
 
 /// Writes records from `done` on into the ring until one is refused, and publishes them together.
 /// That one's code; `refusal` is not 0 where waiting for room may end it.
@@ -37,13 +21,22 @@ int Producer::write_some(kfast_record_t* records, std::size_t count, std::size_t
         break;
       }
     }
-    const std::int64_t position = channel_.write_one(record, now);
+    code = check_opaque(record.opaque);
+    if (code != KFAST_OK) {
+      break;
+    }
+    const bool kept = record.opaque == nullptr || opaques_.reserve_one();
+    const std::int64_t position =
+        kept ? channel_.write_one(record, now) : static_cast<std::int64_t>(Refusal::no_memory);
     if (position < 0) {
       refusal = passes(position) ? position : 0;
       code = refuse(position, record);
       break;
     }
     records[done].position = position;
+    if (record.opaque != nullptr) {
+      opaques_.push(position, record.opaque);
+    }
   }
   if (done != first) {
     channel_.publish_batch();
@@ -113,9 +106,18 @@ int Producer::reserve(const kfast_record_t* record, void** value) noexcept {
     error_.set("record and value may not be NULL");
     return KFAST_ERR_INVALID;
   }
+  if (is_shared()) {
+    error_.set(
+        "with thread.safe=true a record cannot be made in place, since other threads could send "
+        "nothing meanwhile: open a producer for this thread, or send a copy");
+    return KFAST_ERR_INVALID;
+  }
   Record wanted = record_of(*record);
   wanted.value = "";  // not null
   if (const int code = check_headers(wanted); code != KFAST_OK) {
+    return code;
+  }
+  if (const int code = check_opaque(wanted.opaque); code != KFAST_OK) {
     return code;
   }
   const std::int64_t now = wall_ms();
@@ -123,9 +125,13 @@ int Producer::reserve(const kfast_record_t* record, void** value) noexcept {
   if (barred_) {
     return refuse_barred();
   }
+  if (wanted.opaque != nullptr && !opaques_.reserve_one()) {
+    return refuse(static_cast<std::int64_t>(Refusal::no_memory), wanted);
+  }
   if (const std::int64_t refusal = channel_.reserve(wanted, now, *value); refusal != 0) {
     return refuse(refusal, wanted);
   }
+  reserved_opaque_ = wanted.opaque;
   reserved_ = barred_ = true;
   return KFAST_OK;
 }
@@ -151,7 +157,11 @@ std::int64_t Producer::commit(std::size_t value_size) noexcept {
     channel_.cancel();
     return closed();
   }
-  return channel_.commit(value_size);
+  const std::int64_t position = channel_.commit(value_size);
+  if (reserved_opaque_ != nullptr) {
+    opaques_.push(position, reserved_opaque_);
+  }
+  return position;
 }
 
 int Producer::cancel() noexcept {

@@ -19,9 +19,6 @@ constexpr bool is(std::int64_t result, Refusal refusal) noexcept {
 
 std::int64_t Producer::send(std::int32_t topic, const void* key, std::size_t key_size,
                             const void* value, std::size_t value_size) noexcept {
-  if (guard_.forked()) [[unlikely]] {
-    return forked();
-  }
   const std::int64_t now = wall_ms();
   look_now_and_then(now);
   if (barred_) [[unlikely]] {
@@ -40,15 +37,26 @@ std::int64_t Producer::send(std::int32_t topic, const void* key, std::size_t key
 }
 
 std::int64_t Producer::try_append(const Record& record, std::int64_t now_ms) noexcept {
-  return record.plain() ? channel_.append<false>(record, now_ms)
-                        : channel_.append<true>(record, now_ms);
+  // Room first: what kfastd has seen cannot be taken back.
+  if (record.opaque != nullptr && !opaques_.reserve_one()) {
+    return static_cast<std::int64_t>(Refusal::no_memory);
+  }
+  const std::int64_t position = record.plain() ? channel_.append<false>(record, now_ms)
+                                               : channel_.append<true>(record, now_ms);
+  if (record.opaque != nullptr && position >= 0) {
+    opaques_.push(position, record.opaque);
+  }
+  return position;
 }
 
-std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
+std::int64_t Producer::send_record(Record& record, int timeout_ms, const Deadline* until) noexcept {
   if (guard_.forked()) {
     return forked();
   }
   if (const int code = check_headers(record); code != KFAST_OK) {
+    return code;
+  }
+  if (const int code = check_opaque(record.opaque); code != KFAST_OK) {
     return code;
   }
   std::int64_t now = wall_ms();
@@ -60,7 +68,7 @@ std::int64_t Producer::send_record(Record& record, int timeout_ms) noexcept {
   if (result >= 0 || timeout_ms == 0) {
     return result >= 0 ? result : refuse(result, record);
   }
-  const Deadline deadline(timeout_ms);
+  const Deadline deadline = until != nullptr ? *until : Deadline(timeout_ms);
   for (;;) {
     if (!passes(result)) {
       result = refuse(result, record);
@@ -100,7 +108,7 @@ int Producer::refuse_barred() noexcept {
 /// True for a refusal that can end while one waits.
 bool Producer::passes(std::int64_t refusal) const noexcept {
   return is(refusal, Refusal::over_budget) || is(refusal, Refusal::ring_full) ||
-         (is(refusal, Refusal::no_credit) && channel_.waiting_helps());
+         (is(refusal, Refusal::no_credit) && (is_shared() || channel_.waiting_helps()));
 }
 
 /// After channel_.arm(). False: the deadline has passed.
@@ -198,6 +206,9 @@ int Producer::refuse(std::int64_t refusal, const Record& record) noexcept {
     case Refusal::null_with_size:
       error_.set("a NULL key or value must have size 0");
       return KFAST_ERR_INVALID;
+    case Refusal::no_memory:
+      error_.set("no memory to keep the record's opaque: the record was not accepted");
+      return KFAST_ERR_NO_MEMORY;
   }
   error_.set("libkfast refused a record and does not know why: report the bug");
   return KFAST_ERR_INVALID;

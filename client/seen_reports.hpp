@@ -50,6 +50,11 @@ class SeenReports {
     return true;
   }
 
+  /// True when the record at `position`, of the last lap, has had its report.
+  [[nodiscard]] bool has(std::uint64_t position) const noexcept {
+    return (byte_of(bits_.data(), position) & mask_of(position)) != std::byte{0};
+  }
+
   /// Another daemon takes over the records in [first, tail).
   void hand_over(std::uint64_t first, std::uint64_t tail) noexcept {
     std::memcpy(old_bits(), bits_.data(), ipc::bitmap_bytes(ring_bytes_));

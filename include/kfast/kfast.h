@@ -18,9 +18,9 @@
  *   kfast_flush(producer, 5000);
  *   kfast_producer_close(producer);
  *
- * Threads: a handle belongs to one thread at a time; a second thread opens its own. After fork()
- * the child's handles answer KFAST_ERR_FORKED and only kfast_producer_close may be used on them;
- * the parent's go on.
+ * Threads: a handle belongs to one thread at a time; a second thread opens its own, or the handle
+ * is opened with thread.safe=true. After fork() the child's handles answer KFAST_ERR_FORKED and
+ * only kfast_producer_close may be used on them; the parent's go on.
  *
  * Errors: functions that can fail return a negative code; kfast_strerror explains it, and
  * kfast_last_error says what was wrong this time.
@@ -100,8 +100,16 @@ KFAST_API void kfast_options_free(kfast_options_t* options);
  *   report.bytes        the report ring, a power of two, 4k to 1g [a quarter of ring.bytes]
  *   topics              how many topics the channel can name, 1 to 32768 ["1024"]
  *   reports             which reports to deliver: all, errors or none ["all"]
+ *   thread.safe         whether several threads may use the handle at a time: true or false
+ *                       ["false"]
  *   program             what the worker calls itself in kfastd's logs [the process's own name]
  *   connect.timeout.ms  how long kfast_producer_open waits for kfastd's answers ["5000"]
+ *
+ * With thread.safe=true each call but kfast_producer_close may be made by any thread at any time;
+ * each takes a lock that is private to the process, and none holds it while it waits. Records of
+ * one thread keep their order. A call that may wait for room waits, too, while unread reports keep
+ * records out, because another thread may read them. A thread is cancelled (pthread_cancel) after
+ * its call, not in it. The producer needs one descriptor more.
  *
  * Returns 0, KFAST_ERR_UNKNOWN_OPTION (the text names the nearest) or KFAST_ERR_INVALID. `errstr`
  * may be NULL; else it gets a sentence, cut to `errstr_size` bytes, NUL included.
@@ -111,7 +119,7 @@ KFAST_API int kfast_options_set(kfast_options_t* options, const char* name, cons
 
 /* ---- producer ------------------------------------------------------------------------------- */
 
-/** A producer: one channel to kfastd. One thread at a time. */
+/** A producer: one channel to kfastd. One thread at a time, unless opened with thread.safe=true. */
 typedef struct kfast_producer kfast_producer_t;
 
 /**
@@ -127,8 +135,9 @@ KFAST_API int kfast_producer_open(const kfast_options_t* options, kfast_producer
 /**
  * Closes a producer and frees it. Never blocks: what was sent and has no outcome yet is still
  * delivered by kfastd, but its report can no longer be read; kfast_flush first to know. NULL is
- * allowed. In a forked child it only frees the child's copies of memory and descriptors; leave
- * alone there what another thread of the parent may have been using at the fork.
+ * allowed. No other thread may be using the handle, also with thread.safe=true. In a forked child
+ * it only frees the child's copies of memory and descriptors; leave alone there what another thread
+ * of the parent may have been using at the fork.
  */
 KFAST_API void kfast_producer_close(kfast_producer_t* producer);
 
@@ -192,7 +201,7 @@ typedef struct kfast_record {
   const kfast_header_t* headers; /**< may be NULL when header_count is 0 */
   size_t header_count;
   int64_t timestamp_ms; /**< or KFAST_NOW */
-  void* opaque;         /**< not used */
+  void* opaque;         /**< not NULL: comes back once, by kfast_reports_opaque */
   int64_t position;     /**< out: as kfast_send returns it, or the refused record's code */
   int32_t topic;        /**< from kfast_topic */
   int32_t partition;    /**< or KFAST_ANY_PARTITION */
@@ -201,6 +210,16 @@ typedef struct kfast_record {
 /** A record of nothing: null key and value, no headers, now, any partition; it wants a topic. */
 #define KFAST_RECORD_INIT \
   { NULL, 0, NULL, 0, NULL, 0, KFAST_NOW, NULL, -1, -1, KFAST_ANY_PARTITION }
+
+/**
+ * kfast_send_record with its arguments in a struct, whose `position` is neither read nor written,
+ * and with `record->opaque`: what is not NULL comes back once, by kfast_reports_opaque, with the
+ * record's report. It is kept in this process and never followed. `timeout_ms`, answers and errors
+ * as kfast_send_record; also KFAST_ERR_INVALID for an opaque where the option reports is not all,
+ * and KFAST_ERR_NO_MEMORY when there is none to keep it (nothing was accepted).
+ */
+KFAST_API int64_t kfast_send_one(kfast_producer_t* producer, const kfast_record_t* record,
+                                 int timeout_ms);
 
 /**
  * Sends records in order, as sendmmsg does: returns how many were accepted, from the first on. As
@@ -225,10 +244,11 @@ KFAST_API int kfast_send_batch(kfast_producer_t* producer, kfast_record_t* recor
  * looked at, and key and headers are read during the call only. Never blocks. Returns 0, or an
  * error of kfast_send_record with `*value` NULL: whatever would refuse the record refuses it here.
  * One at a time: until kfast_commit or kfast_cancel, other sends and kfast_reserve answer
- * KFAST_ERR_INVALID; all else may be called. The reservation outlives a restart of kfastd. It ends
- * without a record where the process dies or the producer is closed; the memory is then not to be
- * touched, nor after kfast_commit or kfast_cancel, nor in a forked child. The record's time, where
- * it is KFAST_NOW, is that of kfast_reserve, and its delivery timeout runs from then.
+ * KFAST_ERR_INVALID; all else may be called. So it is not for thread.safe=true: KFAST_ERR_INVALID.
+ * The reservation outlives a restart of kfastd. It ends without a record where the process dies or
+ * the producer is closed; the memory is then not to be touched, nor after kfast_commit or
+ * kfast_cancel, nor in a forked child. The record's time, where it is KFAST_NOW, is that of
+ * kfast_reserve, and its delivery timeout runs from then.
  */
 KFAST_API int kfast_reserve(kfast_producer_t* producer, const kfast_record_t* record, void** value);
 
@@ -272,7 +292,46 @@ typedef struct kfast_report {
 KFAST_API int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports, size_t max);
 
 /**
- * Waits until every record sent so far has its outcome (its report is then there to be read).
+ * kfast_reports that fills `opaques`, too, which has room for `max`: opaques[i] is the opaque that
+ * the record of reports[i] was sent with, or NULL. Each comes back once; kfast_reports, kfast_wait
+ * and kfast_send_wait drop those of the reports that they give.
+ */
+KFAST_API int kfast_reports_opaque(kfast_producer_t* producer, kfast_report_t* reports,
+                                   void** opaques, size_t max);
+
+/**
+ * Waits for the report of the record at `position`, as a send returned it, whatever order outcomes
+ * come in, and takes it out of what kfast_reports gives. Reports of other records that come before
+ * it are kept, in order, for kfast_reports or another kfast_wait, in memory of this process; they
+ * count as unread, so a worker that waits for some records only must read the rest.
+ * `timeout_ms`: 0 only looks, negative for ever. The wait goes on over a restart of kfastd, and
+ * positions stay valid. Returns 0 with `*report` filled (`outcome` says which), else `*report` is
+ * as it was:
+ * KFAST_ERR_TIMED_OUT (the record stays in the ring and is still delivered; wait again, or read the
+ * report later), KFAST_ERR_INVALID where no report will come (a send did not return the position,
+ * the report was read already, or the option reports is not all), KFAST_ERR_NO_MEMORY (there is
+ * none to keep the reports that came before; none is lost), KFAST_ERR_FORKED, KFAST_ERR_CLOSED.
+ * With thread.safe=true the report of a record that a thread waits for is that thread's, also when
+ * another thread calls kfast_reports; of two that wait for one record, one gets KFAST_ERR_INVALID.
+ */
+KFAST_API int kfast_wait(kfast_producer_t* producer, int64_t position, int timeout_ms,
+                         kfast_report_t* report);
+
+/**
+ * Sends a record as kfast_send_one does and waits for its report as kfast_wait does, `timeout_ms`
+ * in all: 0 sends if there is room and looks once, negative for ever. Returns 0 when the outcome is
+ * known: `report->outcome` says which, and kfast_kafka_error(report->error) names Kafka's error.
+ * Else it returns an error of kfast_send_one or kfast_wait, and `report->position` is -1 when the
+ * record was not accepted, else its position: it may still be delivered (after
+ * KFAST_ERR_TIMED_OUT, say), and its report comes by kfast_wait or kfast_reports.
+ * Needs the option reports=all: else nothing is sent, and the answer is KFAST_ERR_INVALID.
+ */
+KFAST_API int kfast_send_wait(kfast_producer_t* producer, const kfast_record_t* record,
+                              int timeout_ms, kfast_report_t* report);
+
+/**
+ * Waits until every record sent so far, by whichever thread, has its outcome (its report is then
+ * there to be read).
  * `timeout_ms` negative: for ever. Returns 0, KFAST_ERR_TIMED_OUT (the records stay in the ring and
  * are still delivered; without kfastd this says so in kfast_last_error), KFAST_ERR_FORKED or
  * KFAST_ERR_CLOSED.
@@ -303,8 +362,12 @@ KFAST_API uint64_t kfast_ring_bytes(const kfast_producer_t* producer);
  */
 KFAST_API int kfast_fd(const kfast_producer_t* producer);
 
-/** What the last failed call on this producer was about: a sentence. Valid until the next call on
- * the producer. Never NULL. */
+/**
+ * What the last failed call on this producer was about: a sentence. Valid until the next call on
+ * the producer. Never NULL. With thread.safe=true it is the calling thread's own last failed call
+ * on any such producer, or "" where that was another producer's, and valid until the thread's next
+ * failed call or its end, whatever other threads do.
+ */
 KFAST_API const char* kfast_last_error(const kfast_producer_t* producer);
 
 #ifdef __cplusplus

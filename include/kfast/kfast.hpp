@@ -8,7 +8,7 @@
 ///   producer->flush(std::chrono::seconds(5));
 ///
 /// What a call means, its errors and its limits stand in kfast.h. A producer belongs to one thread
-/// at a time.
+/// at a time, unless it is opened with thread.safe=true.
 #pragma once
 
 #include <chrono>
@@ -158,6 +158,8 @@ struct SendExtras {
   std::span<const Header> headers{};
   /// How long to wait for room when the ring is full; negative: for ever.
   std::chrono::milliseconds timeout{0};
+  /// Comes back with the report, by reports(reports, opaques); null: nothing does.
+  void* opaque = nullptr;
 };
 
 /// Room for one value in the ring itself: a record that is sent by commit(), and else not at all.
@@ -236,18 +238,34 @@ class Producer {
     return result(
         kfast_send(producer_.get(), topic, key.data(), key.size(), value.data(), value.size()));
   }
-  /// The same with headers, timestamp, partition and a time-out.
+  /// The same with headers, timestamp, partition, an opaque and a time-out.
   Expected<std::int64_t> send(std::int32_t topic, Bytes key, Bytes value,
                               const SendExtras& extras) noexcept {
-    std::int64_t timestamp = KFAST_NOW;
-    if (extras.timestamp) {
-      timestamp = std::chrono::duration_cast<std::chrono::milliseconds>(
-                      extras.timestamp->time_since_epoch())
-                      .count();
+    const kfast_record_t record = record_of(topic, key, value, extras);
+    return result(kfast_send_one(producer_.get(), &record, milliseconds(extras.timeout)));
+  }
+  /// Sends a record and waits until its outcome is known, `timeout` in all (that of `extras` does
+  /// not count); negative: for ever. Look at the report's `outcome`. Where there is none yet,
+  /// `position`, if given, says whether the record was accepted (-1: not); wait() takes it.
+  [[nodiscard]] Expected<Report> send_wait(std::int32_t topic, Bytes key, Bytes value,
+                                           std::chrono::milliseconds timeout,
+                                           const SendExtras& extras = {},
+                                           std::int64_t* position = nullptr) noexcept {
+    const kfast_record_t record = record_of(topic, key, value, extras);
+    Report report;
+    const int code = kfast_send_wait(producer_.get(), &record, milliseconds(timeout), &report);
+    if (position != nullptr) {
+      *position = report.position;
     }
-    return result(kfast_send_record(producer_.get(), topic, extras.partition, timestamp, key.data(),
-                                    key.size(), value.data(), value.size(), extras.headers.data(),
-                                    extras.headers.size(), milliseconds(extras.timeout)));
+    return code == KFAST_OK ? Expected<Report>(report) : Expected<Report>(Error(code));
+  }
+
+  /// Waits for the report of one record; zero only looks, negative: for ever.
+  [[nodiscard]] Expected<Report> wait(std::int64_t position,
+                                      std::chrono::milliseconds timeout) noexcept {
+    Report report;
+    const int code = kfast_wait(producer_.get(), position, milliseconds(timeout), &report);
+    return code == KFAST_OK ? Expected<Report>(report) : Expected<Report>(Error(code));
   }
 
   /// Sends the front of `records` together, and returns how many; the next one's position is the
@@ -276,6 +294,15 @@ class Producer {
   /// when there are more.
   [[nodiscard]] Expected<std::size_t> reports(std::span<Report> reports) noexcept {
     const int count = kfast_reports(producer_.get(), reports.data(), reports.size());
+    return count < 0 ? Expected<std::size_t>(Error(count))
+                     : Expected<std::size_t>(static_cast<std::size_t>(count));
+  }
+
+  /// The same with what each record was sent with, or null; as many as both have room for.
+  [[nodiscard]] Expected<std::size_t> reports(std::span<Report> reports,
+                                              std::span<void*> opaques) noexcept {
+    const std::size_t room = reports.size() < opaques.size() ? reports.size() : opaques.size();
+    const int count = kfast_reports_opaque(producer_.get(), reports.data(), opaques.data(), room);
     return count < 0 ? Expected<std::size_t>(Error(count))
                      : Expected<std::size_t>(static_cast<std::size_t>(count));
   }
@@ -320,6 +347,26 @@ class Producer {
       return Error(code, why);
     }
     return Producer(producer);
+  }
+
+  static kfast_record_t record_of(std::int32_t topic, Bytes key, Bytes value,
+                                  const SendExtras& extras) noexcept {
+    kfast_record_t record = KFAST_RECORD_INIT;
+    record.topic = topic;
+    record.key = key.data();
+    record.key_size = key.size();
+    record.value = value.data();
+    record.value_size = value.size();
+    record.headers = extras.headers.data();
+    record.header_count = extras.headers.size();
+    record.partition = extras.partition;
+    record.opaque = extras.opaque;
+    if (extras.timestamp) {
+      record.timestamp_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                extras.timestamp->time_since_epoch())
+                                .count();
+    }
+    return record;
   }
 
   template <class T>

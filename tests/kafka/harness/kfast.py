@@ -77,7 +77,7 @@ class _Record(ctypes.Structure):
         ("value_size", c_size_t),
         ("headers", POINTER(_Header)),
         ("header_count", c_size_t),
-        ("timestamp", c_int64),
+        ("timestamp_ms", c_int64),
         ("opaque", c_void_p),
         ("position", c_int64),
         ("topic", c_int32),
@@ -128,6 +128,10 @@ _FUNCTIONS = {
     "kfast_reserve": (c_int, [c_void_p, POINTER(_Record), POINTER(c_void_p)]),
     "kfast_commit": (c_int64, [c_void_p, c_size_t]),
     "kfast_cancel": (c_int, [c_void_p]),
+    "kfast_send_one": (c_int64, [c_void_p, POINTER(_Record), c_int]),
+    "kfast_send_wait": (c_int, [c_void_p, POINTER(_Record), c_int, POINTER(_Report)]),
+    "kfast_wait": (c_int, [c_void_p, c_int64, c_int, POINTER(_Report)]),
+    "kfast_reports_opaque": (c_int, [c_void_p, POINTER(_Report), POINTER(c_void_p), c_size_t]),
     "kfast_reports": (c_int, [c_void_p, POINTER(_Report), c_size_t]),
     "kfast_flush": (c_int, [c_void_p, c_int]),
     "kfast_purge": (c_int, [c_void_p]),
@@ -157,6 +161,10 @@ def strerror(code: int) -> str:
 
 def error_name(error: int) -> str:
     return library().kfast_kafka_error(error).decode()
+
+
+def _report(r: _Report) -> Report:
+    return Report(r.position, r.offset, r.topic, r.partition, r.outcome, r.error)
 
 
 def _size(data: Optional[bytes]) -> int:
@@ -336,10 +344,57 @@ class Producer:
         """kfast_reports: those that are there now."""
         array = (_Report * maximum)()
         count = self._checked(self._lib.kfast_reports(self._handle, array, maximum))
-        return [
-            Report(r.position, r.offset, r.topic, r.partition, r.outcome, r.error)
-            for r in array[:count]
-        ]
+        return [_report(r) for r in array[:count]]
+
+    def reports_opaque(self, maximum: int = 4096) -> list:
+        """kfast_reports_opaque: pairs of report and opaque, None for none."""
+        array, opaques = (_Report * maximum)(), (c_void_p * maximum)()
+        count = self._checked(
+            self._lib.kfast_reports_opaque(self._handle, array, opaques, maximum)
+        )
+        return [(_report(r), opaque) for r, opaque in zip(array[:count], opaques)]
+
+    def _record(
+        self,
+        topic: Union[str, int],
+        key: Optional[bytes] = None,
+        value: Optional[bytes] = None,
+        partition: int = ANY_PARTITION,
+        opaque: Optional[int] = None,
+    ) -> _Record:
+        return _Record(
+            key=key,
+            key_size=_size(key),
+            value=value,
+            value_size=_size(value),
+            timestamp_ms=NOW,
+            opaque=opaque,
+            position=-1,
+            topic=self._number(topic),
+            partition=partition,
+        )
+
+    def send_one(self, *record, timeout_ms: int = 0, **more) -> int:
+        """kfast_send_one: topic, key, value, and by name partition and opaque (a number)."""
+        made = self._record(*record, **more)
+        return self._checked(self._lib.kfast_send_one(self._handle, byref(made), timeout_ms))
+
+    def send_wait(self, *record, timeout_ms: int = 60000, **more) -> Report:
+        """kfast_send_wait, as send_one; a KfastError has `position`, -1 for not accepted."""
+        made, report = self._record(*record, **more), _Report()
+        code = self._lib.kfast_send_wait(self._handle, byref(made), timeout_ms, byref(report))
+        try:
+            self._checked(code)
+        except KfastError as error:
+            error.position = report.position
+            raise
+        return _report(report)
+
+    def wait(self, position: int, timeout_ms: int = 60000) -> Report:
+        """kfast_wait."""
+        report = _Report()
+        self._checked(self._lib.kfast_wait(self._handle, position, timeout_ms, byref(report)))
+        return _report(report)
 
     def wait_reports(self, count: int, timeout: float = 60) -> list:
         """Waits on the descriptor until at least `count` reports have come; raises TimeoutError."""

@@ -81,15 +81,32 @@ TEST(CppHeader, SendsFlushesAndReports) {
   EXPECT_EQ(*count, 2U);
   EXPECT_EQ(reports[1].offset, 6);
   EXPECT_TRUE(producer.purge());
+
+  int mine = 0;
+  auto marked = producer.send(*topic, "k", "v", {.opaque = &mine});
+  ASSERT_TRUE(marked);
+  std::int64_t sent = 0;
+  const auto late = producer.send_wait(*topic, "k", "v", std::chrono::milliseconds(0), {}, &sent);
+  EXPECT_EQ(late.error().code(), KFAST_ERR_TIMED_OUT);
+  EXPECT_EQ(late.error().code(), producer.wait(sent, std::chrono::milliseconds(0)).error().code());
+  channel.report({static_cast<std::uint64_t>(*marked), static_cast<std::uint64_t>(sent)}, 50);
+  channel.move_head(channel.c2d().tail.load());
+  auto report = producer.wait(sent, std::chrono::seconds(-1));
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->offset, 51);
+  void* opaques[4] = {};
+  EXPECT_EQ(*producer.reports(reports, opaques), 1U);
+  EXPECT_EQ(opaques[0], &mine);
+
   EXPECT_EQ(producer.used_bytes(), 0U);
   EXPECT_EQ(producer.ring_bytes(), 4096U);
   EXPECT_GE(producer.fd(), 0);
 
   kfast_record_t batch[2] = {KFAST_RECORD_INIT, KFAST_RECORD_INIT};
   batch[0].topic = *topic;
-  auto sent = producer.send_batch(batch);
-  ASSERT_TRUE(sent);
-  EXPECT_EQ(*sent, 1U);
+  auto accepted = producer.send_batch(batch);
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(*accepted, 1U);
   EXPECT_EQ(batch[1].position, KFAST_ERR_INVALID);
   EXPECT_EQ(producer.send_batch(std::span(batch).subspan(1)).error().code(), KFAST_ERR_INVALID);
 

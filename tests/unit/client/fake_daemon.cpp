@@ -292,11 +292,12 @@ std::future<OpenResult> open_async(const std::string& dir, const std::vector<Opt
 }
 
 void OpenProducer::open(std::uint64_t ring_bytes, std::uint64_t report_bytes, std::uint32_t topics,
-                        const char* reports) {
+                        const char* reports, bool thread_safe) {
   auto opening = open_async(daemon.dir(), {{"ring.bytes", std::to_string(ring_bytes)},
                                            {"report.bytes", std::to_string(report_bytes)},
                                            {"topics", std::to_string(topics)},
-                                           {"reports", reports}});
+                                           {"reports", reports},
+                                           {"thread.safe", thread_safe ? "true" : "false"}});
   session = daemon.accept();
   static_cast<void>(session.receive().as<ipc::Hello>());
   session.welcome();

@@ -172,7 +172,7 @@ struct Option {
 class OpenProducer : public testing::Test {
  protected:
   void open(std::uint64_t ring_bytes = 4096, std::uint64_t report_bytes = 4096,
-            std::uint32_t topics = 16, const char* reports = "all");
+            std::uint32_t topics = 16, const char* reports = "all", bool thread_safe = false);
   ~OpenProducer() override { kfast_producer_close(producer); }
 
   /// Sends a record of `size` bytes in all, head included.

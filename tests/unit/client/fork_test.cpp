@@ -3,7 +3,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include "fake_daemon.hpp"
 
@@ -35,12 +37,16 @@ TEST_F(OpenProducer, InAForkedChildEveryCallIsRefusedAndTheParentGoesOn) {
                      kfast_reserve(producer, &record, &value) == KFAST_ERR_FORKED &&
                      value == nullptr && kfast_commit(producer, 0) == KFAST_ERR_FORKED &&
                      kfast_cancel(producer) == KFAST_ERR_FORKED &&
-                     kfast_ring_bytes(producer) == 4096 &&
-                     kfast_purge(producer) == KFAST_ERR_FORKED
+                     kfast_ring_bytes(producer) == 4096 && kfast_purge(producer) == KFAST_ERR_FORKED
                  ? 0
                  : 128;
+    void* opaque = nullptr;
+    wrong += kfast_send_one(producer, &record, -1) == KFAST_ERR_FORKED ? 0 : 256;
+    wrong += kfast_send_wait(producer, &record, -1, &report) == KFAST_ERR_FORKED ? 0 : 512;
+    wrong += kfast_wait(producer, 0, -1, &report) == KFAST_ERR_FORKED ? 0 : 1024;
+    wrong += kfast_reports_opaque(producer, &report, &opaque, 1) == KFAST_ERR_FORKED ? 0 : 2048;
     kfast_producer_close(producer);
-    ::_exit(wrong);
+    ::_exit(wrong == 0 ? 0 : 1);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -55,6 +61,41 @@ TEST_F(OpenProducer, InAForkedChildEveryCallIsRefusedAndTheParentGoesOn) {
   EXPECT_TRUE(fd_is_readable());
   EXPECT_EQ(all_reports().size(), 2U);
   EXPECT_EQ(kfast_flush(producer, -1), KFAST_OK);
+}
+
+TEST_F(OpenProducer, AChildDoesNotTouchALockThatAnotherThreadHeldAtTheFork) {
+  open(4096, 4096, 16, "all", true);
+  // Most of the forks come while the other thread is in a call, with the lock or in poll.
+  std::atomic<bool> over{false};
+  std::thread busy([&] {
+    kfast_report_t report;
+    while (!over) {
+      static_cast<void>(kfast_send(producer, topic, nullptr, 0, "v", 1));
+      static_cast<void>(kfast_wait(producer, 0, 0, &report));
+      static_cast<void>(kfast_flush(producer, 1));
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::alarm(30);
+      kfast_report_t report;
+      const bool right =
+          kfast_send(producer, topic, nullptr, 0, "v", 1) == KFAST_ERR_FORKED &&
+          kfast_wait(producer, 0, -1, &report) == KFAST_ERR_FORKED &&
+          kfast_flush(producer, -1) == KFAST_ERR_FORKED && kfast_used_bytes(producer) == 0 &&
+          kfast_topic_name(producer, topic) == nullptr && kfast_last_error(producer)[0] != '\0' &&
+          kfast_fd(producer) == KFAST_ERR_FORKED;
+      kfast_producer_close(producer);
+      ::_exit(right ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  over = true;
+  busy.join();
 }
 
 }  // namespace

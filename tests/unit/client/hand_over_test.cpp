@@ -255,5 +255,93 @@ TEST_F(HandOver, AFlushBeginsBeforeAndEndsAfterIt) {
   EXPECT_EQ(flushing.get(), KFAST_OK);
 }
 
+TEST_F(HandOver, AWaitBeginsBeforeAndEndsAfterIt) {
+  open();
+  ASSERT_EQ(send_frame(24), 0);
+  ASSERT_EQ(send_frame(24), 24);
+  ASSERT_EQ(send_frame(24), 48);
+  channel->report({0}, 1);  // of the old daemon: kept for who reads reports
+  kfast_report_t report;
+  auto waiting =
+      std::async(std::launch::async, [&] { return kfast_wait(producer, 24, -1, &report); });
+  while (channel->c2d().waiting.load() == 0) {
+    std::this_thread::yield();
+  }
+  channel->report({48}, 2);  // the wait has not seen it when the daemon dies
+  die();
+  daemon.start();
+  session = daemon.accept();
+  static_cast<void>(session.receive());
+  session.welcome();
+  Message message = session.receive();
+  const auto request = message.as<ipc::ResumeProducer>();
+  ASSERT_EQ(message.fds.size(), 2U);
+  channel.emplace(request.geometry, std::move(message.fds[0]), std::move(message.fds[1]));
+  session.resume(*channel, request.request);
+  await_confirm();
+  while (channel->c2d().waiting.load() == 0) {
+    std::this_thread::yield();
+  }
+  channel->report({0, 24, 48}, -1);
+  channel->move_head(72);
+  session.wake();
+  EXPECT_EQ(waiting.get(), KFAST_OK);
+  EXPECT_EQ(report.position, 24);
+  const auto rest = all_reports();
+  ASSERT_EQ(rest.size(), 2U);
+  EXPECT_EQ(rest[0].offset, 1);
+  EXPECT_EQ(rest[1].offset, 2);
+  EXPECT_EQ(kfast_wait(producer, 48, -1, &report), KFAST_ERR_INVALID);
+}
+
+TEST_F(HandOver, AWaitFindsWhatTheOldDaemonReported) {
+  open();
+  ASSERT_EQ(send_frame(24), 0);
+  ASSERT_EQ(send_frame(24), 24);
+  channel->report({24}, 5);
+  channel->report({0}, 6);
+  die();
+  take_over();
+  kfast_report_t report;
+  EXPECT_EQ(kfast_wait(producer, 0, -1, &report), KFAST_OK);
+  EXPECT_EQ(report.offset, 6);
+  EXPECT_EQ(kfast_wait(producer, 0, -1, &report), KFAST_ERR_INVALID);
+  EXPECT_EQ(kfast_wait(producer, 24, -1, &report), KFAST_OK);
+}
+
+TEST_F(HandOver, AWaitWithoutADaemonSaysSo) {
+  open();
+  ASSERT_EQ(send_frame(24), 0);
+  die();
+  kfast_report_t report;
+  EXPECT_EQ(kfast_wait(producer, 0, 1, &report), KFAST_ERR_TIMED_OUT);
+  EXPECT_NE(std::strstr(kfast_last_error(producer), "kfastd is away: the record at position 0"),
+            nullptr)
+      << kfast_last_error(producer);
+}
+
+TEST_F(HandOver, AnOpaqueComesBackOnceThoughItsReportComesTwice) {
+  open();
+  int marks[3];
+  for (int& mark : marks) {
+    kfast_record_t record = KFAST_RECORD_INIT;
+    record.topic = topic;
+    record.opaque = &mark;
+    ASSERT_GE(kfast_send_one(producer, &record, 0), 0);
+  }
+  channel->report({0, 24}, 1);
+  kfast_report_t reports[4];
+  void* opaques[4];
+  ASSERT_EQ(kfast_reports_opaque(producer, reports, opaques, 1), 1);
+  EXPECT_EQ(opaques[0], &marks[0]);
+  die();
+  take_over();
+  channel->report({0, 24, 48}, -1);
+  ASSERT_EQ(kfast_reports_opaque(producer, reports, opaques, 4), 2);
+  EXPECT_EQ(opaques[0], &marks[1]);
+  EXPECT_EQ(opaques[1], &marks[2]);
+  EXPECT_EQ(kfast_reports_opaque(producer, reports, opaques, 4), 0);
+}
+
 }  // namespace
 }  // namespace kfast::test

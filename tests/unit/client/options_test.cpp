@@ -24,6 +24,8 @@ TEST_F(OptionsTest, TakesEveryDocumentedName) {
   EXPECT_EQ(set("report.bytes", "64k"), KFAST_OK);
   EXPECT_EQ(set("topics", "32768"), KFAST_OK);
   EXPECT_EQ(set("reports", "errors"), KFAST_OK);
+  EXPECT_EQ(set("thread.safe", "true"), KFAST_OK);
+  EXPECT_EQ(set("thread.safe", "false"), KFAST_OK);
   EXPECT_EQ(set("program", "shop"), KFAST_OK);
   EXPECT_EQ(set("connect.timeout.ms", "100"), KFAST_OK);
 }
@@ -57,6 +59,8 @@ TEST_F(OptionsTest, RefusesNumbersOutOfRange) {
   EXPECT_EQ(set("connect.timeout.ms", "0"), KFAST_ERR_INVALID);
   EXPECT_EQ(set("reports", "some"), KFAST_ERR_INVALID);
   EXPECT_STREQ(why, "reports: \"some\" is not one of all, errors, none");
+  EXPECT_EQ(set("thread.safe", "yes"), KFAST_ERR_INVALID);
+  EXPECT_STREQ(why, "thread.safe: \"yes\" is not one of false, true");
 }
 
 TEST_F(OptionsTest, RefusesTextThatDoesNotFit) {
