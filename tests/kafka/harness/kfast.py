@@ -194,7 +194,7 @@ def _fill(
     partition: int = ANY_PARTITION,
     timestamp: int = NOW,
 ) -> None:
-    record.topic, record.partition, record.timestamp = topic, partition, timestamp
+    record.topic, record.partition, record.timestamp_ms = topic, partition, timestamp
     record.key, record.key_size = key, _size(key)
     record.value, record.value_size = value, _size(value)
     if headers:
