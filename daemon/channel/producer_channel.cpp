@@ -202,6 +202,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       KFAST_KILL_POINT("daemon.take.announced");
       const std::uint64_t payload = view.payload_bytes();  // submitting uses the view up
       const Submission submission = decide(*topic, view, sink, opaque_base | sequence, now_ms);
+      KFAST_KILL_POINT("daemon.take.handed_over");
       if (submission.kind == Submission::Kind::later) {
         result.later = true;
         break;
@@ -234,27 +235,11 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     }
     ++result.records;
   }
-  hand_over(sink);
-  for (std::uint32_t n = 0; n < result.records; ++n) {
-    KFAST_KILL_POINT("daemon.take.handed_over");
-  }
   result.bytes = reader_.taken() - before;
   result.more =
       result.violation == nullptr && !result.later && reader_.unread() > 0 && !finished_taking();
   announce_taken(reader_.taken());
   return result;
-}
-
-void ProducerChannel::hand_over(RecordSink& sink) {
-  sink.hand_over(refused_);
-  for (const Refused& refused : refused_) {
-    const auto sequence = static_cast<std::uint32_t>(refused.opaque);
-    if (const TakenFrame* frame = inflight_.find(sequence); frame != nullptr && !frame->done) {
-      topics_[frame->topic].opened.stats->add(TopicCounter::refused, 1);
-      resolve(sequence, refused.outcome, refused.reason);
-    }
-  }
-  refused_.clear();
 }
 
 std::uint64_t ProducerChannel::count_without_outcome() const {

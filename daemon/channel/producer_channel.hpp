@@ -160,8 +160,6 @@ class ProducerChannel {
   [[nodiscard]] Topic* topic_of(std::uint16_t index, RecordSink& sink, const char*& violation);
   [[nodiscard]] Submission decide(Topic& topic, RecordView& view, RecordSink& sink,
                                   std::uint64_t opaque, std::int64_t now_ms) const;
-  /// Has the sink hand over what this turn gave it.
-  void hand_over(RecordSink& sink);
   /// Tells the client, and whoever follows us, that everything before `position` may have been
   /// handed over.
   void announce_taken(std::uint64_t position);
@@ -188,7 +186,6 @@ class ProducerChannel {
   ipc::DoneBits lost_;  // companion: set where the outcome was not "delivered"
   ReportWriter reports_;
   InflightFifo inflight_;
-  std::vector<Refused> refused_;       // of the turn; empty between turns
   std::uint32_t without_outcome_ = 0;  // of the frames in inflight_
   std::vector<Topic> topics_;
   std::uint32_t topics_known_ = 0;

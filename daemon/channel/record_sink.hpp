@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 #include "channel/record_reader.hpp"
 #include "channel/report_writer.hpp"
@@ -24,19 +23,12 @@ struct OpenedTopic {
 
 struct Submission {
   enum class Kind : std::uint8_t {
-    accepted,   // an outcome will come, under the opaque that was given, or hand_over() refuses it
+    accepted,   // an outcome will come, under the opaque that was given
     refused,    // the outcome is here
     later,      // no room now: offer the record again
     malformed,  // the record's bytes break the rules
   };
   Kind kind = Kind::accepted;
-  RecordOutcome outcome;
-  telemetry::FailureReason reason = telemetry::FailureReason::other;
-};
-
-/// A record that was accepted by submit(), and refused when it was handed over.
-struct Refused {
-  std::uint64_t opaque = 0;
   RecordOutcome outcome;
   telemetry::FailureReason reason = telemetry::FailureReason::other;
 };
@@ -52,14 +44,9 @@ class RecordSink {
   /// any bytes at all.
   [[nodiscard]] virtual OpenedTopic open_topic(std::string_view name) = 0;
 
-  /// Takes the record on; its bytes are copied by the next hand_over() at the latest. `opaque` comes
-  /// back with the outcome.
+  /// Copies the record and takes it on. `opaque` comes back with the outcome.
   [[nodiscard]] virtual Submission submit(void* topic_handle, RecordView& record,
                                           std::uint64_t opaque) = 0;
-
-  /// Hands over what is held back to go together. Called at the end of each turn, and adds to
-  /// `refused` what was not taken since the last call.
-  virtual void hand_over(std::vector<Refused>& refused) = 0;
 };
 
 }  // namespace kfast::daemon::channel

@@ -126,25 +126,6 @@ rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-void Instance::produce_batch(rd_kafka_topic_t* topic, std::span<rd_kafka_message_t> messages) {
-  if (messages.empty()) {
-    return;
-  }
-  const int taken =
-      rd_kafka_produce_batch(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, messages.data(),
-                             static_cast<int>(messages.size()));
-  in_flight_ += static_cast<std::uint64_t>(taken);
-  if (static_cast<std::size_t>(taken) == messages.size()) [[likely]] {
-    return;
-  }
-  note_fatal();
-  for (rd_kafka_message_t& message : messages) {
-    if (fatal_ && message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      message.err = RD_KAFKA_RESP_ERR__FATAL;
-    }
-  }
-}
-
 bool Instance::serve(EventHandler& handler, int max_events) {
   for (int n = 0; n < max_events; ++n) {
     rd_kafka_event_t* event = rd_kafka_queue_poll(queue_, 0);

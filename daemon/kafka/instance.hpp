@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -83,10 +82,6 @@ class Instance {
   /// Hands a record over. RD_KAFKA_RESP_ERR_NO_ERROR: an outcome will come. Else it was not taken
   /// and the code says why.
   [[nodiscard]] rd_kafka_resp_err_t produce(ProduceRequest request);
-
-  /// Hands records of one topic over by one call, without headers, to any partition, with the time
-  /// of the call as their timestamp. Each one's `err` is what produce() would answer.
-  void produce_batch(rd_kafka_topic_t* topic, std::span<rd_kafka_message_t> messages);
 
   /// Serves the events that are there, at most `max_events`. True when there may be more. Never
   /// blocks.

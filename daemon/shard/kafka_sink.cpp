@@ -4,8 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <ctime>
 #include <string>
 #include <utility>
 
@@ -85,32 +83,6 @@ bool copy_headers(RecordView& record, kafka::Headers& to) {
 
 }  // namespace
 
-void KafkaSink::hand_over_batch() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);  // the clock that records are stamped by
-  const std::int64_t now_ms = std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-  batch_.hand_over(instance_, now_ms, [this](std::uint64_t opaque, rd_kafka_resp_err_t error) {
-    if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-      // Its limits are fixed beyond what all rings can hold.
-      spdlog::critical("librdkafka's queue is full, which its limits do not allow");
-      std::abort();
-    }
-    refused_.push_back({opaque,
-                        {Outcome::failed, static_cast<std::int16_t>(error), -1, -1},
-                        kafka::failure_reason(error)});
-  });
-}
-
-void KafkaSink::hand_over(std::vector<channel::Refused>& refused) {
-  if (!batch_.empty()) {
-    hand_over_batch();
-  }
-  if (!refused_.empty()) [[unlikely]] {
-    refused.insert(refused.end(), refused_.begin(), refused_.end());
-    refused_.clear();
-  }
-}
-
 Submission KafkaSink::submit(void* topic_handle, RecordView& record, std::uint64_t opaque) {
   kafka::ProduceRequest request;
   request.topic = static_cast<rd_kafka_topic_t*>(topic_handle);
@@ -118,17 +90,11 @@ Submission KafkaSink::submit(void* topic_handle, RecordView& record, std::uint64
   request.timestamp_ms =
       record.extension.timestamp_ms >= 0 ? record.extension.timestamp_ms : record.head.sent_ms;
   request.opaque = opaque;
-  const bool has_headers = record.extension.header_count != 0 || record.headers.size() != 0;
-  const bool plain = !has_headers && record.extension.partition == ipc::kAnyPartition &&
-                     record.extension.timestamp_ms < 0;
-  // What was held back was sent before: it goes first.
-  if (!batch_.empty() && !(plain && batch_.takes(request.topic))) {
-    hand_over_batch();
-  }
-  if (has_headers && !copy_headers(record, request.headers)) {
+  if ((record.extension.header_count != 0 || record.headers.size() != 0) &&
+      !copy_headers(record, request.headers)) {
     return {Submission::Kind::malformed, {}, {}};
   }
-  // The reader of both is librdkafka, which copies.
+  // The reader of both is produce(), which copies.
   std::move(record.key).read_once([&](const std::byte* at, std::size_t size) {
     request.key = at;
     request.key_size = size;
@@ -137,10 +103,6 @@ Submission KafkaSink::submit(void* topic_handle, RecordView& record, std::uint64
     request.value = at;
     request.value_size = size;
   });
-  if (plain) {
-    batch_.add(request, record.head.sent_ms);
-    return {};
-  }
   const rd_kafka_resp_err_t error = instance_.produce(std::move(request));
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
     return {};

@@ -5,11 +5,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "channel/record_sink.hpp"
 #include "kafka/instance.hpp"
-#include "kafka/plain_batch.hpp"
 #include "policy/access_list.hpp"
 #include "policy/principal.hpp"
 #include "shard/topic_claims.hpp"
@@ -21,33 +19,27 @@ namespace kfast::daemon::shard {
 class KafkaSink : public channel::RecordSink {
  public:
   KafkaSink(kafka::Instance& instance, const policy::Principal& principal,
-            const policy::AccessList& access, TopicClaims& claims, TopicStats& stats,
-            kafka::PlainBatch& batch)
+            const policy::AccessList& access, TopicClaims& claims, TopicStats& stats)
       : instance_(instance),
         principal_(principal),
         access_(access),
         claims_(claims),
-        stats_(stats),
-        batch_(batch) {}
+        stats_(stats) {}
 
   [[nodiscard]] channel::OpenedTopic open_topic(std::string_view name) override;
   [[nodiscard]] channel::Submission submit(void* topic_handle, channel::RecordView& record,
                                            std::uint64_t opaque) override;
-  void hand_over(std::vector<channel::Refused>& refused) override;
 
  private:
   channel::OpenedTopic refuse(ipc::TopicState state, std::string_view name,
                               rd_kafka_resp_err_t error, telemetry::FailureReason reason,
                               const std::string& why);
-  void hand_over_batch();
 
   kafka::Instance& instance_;
   const policy::Principal principal_;  // a copy: the shard's slots move
   const policy::AccessList& access_;
   TopicClaims& claims_;
   TopicStats& stats_;
-  kafka::PlainBatch& batch_;  // the shard's: empty between turns
-  std::vector<channel::Refused> refused_;
 };
 
 }  // namespace kfast::daemon::shard

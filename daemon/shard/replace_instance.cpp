@@ -70,7 +70,7 @@ void Shard::take_again(const kafka::Instance& former, kafka::Instance& next) {
     const auto index = static_cast<std::uint16_t>(at);
     slot.instance = &next;
     slot.sink = std::make_unique<KafkaSink>(next, slot.principal, environment_.access,
-                                            topic_claims_, topic_stats_, batch_);
+                                            topic_claims_, topic_stats_);
     slot.channel->take_again();
     activate(index);
     touch(index);

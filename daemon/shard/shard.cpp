@@ -240,7 +240,7 @@ void Shard::adopt(NewChannel request) {
                                                 slot.principal.name, request.profile);
   slot.stats.set(telemetry::ChannelCounter::ring_bytes, request.segments.geometry.c2d_ring_bytes);
   slot.sink = std::make_unique<KafkaSink>(*slot.instance, slot.principal, environment_.access,
-                                          topic_claims_, topic_stats_, batch_);
+                                          topic_claims_, topic_stats_);
   channel::ProducerChannel::Settings settings;
   settings.number = request.number;
   settings.reports = request.reports;

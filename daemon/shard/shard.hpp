@@ -22,7 +22,6 @@
 #include "channel/producer_channel.hpp"
 #include "config/config.hpp"
 #include "kafka/instance.hpp"
-#include "kafka/plain_batch.hpp"
 #include "kfast/ipc/doorbell.hpp"
 #include "kfast/ipc/fd.hpp"
 #include "policy/access_list.hpp"
@@ -207,7 +206,6 @@ class Shard : private kafka::EventHandler {
   TopicClaims topic_claims_;
   TopicStats topic_stats_;
   telemetry::ShardBlock stats_;
-  kafka::PlainBatch batch_;
   std::map<std::string, Profile, std::less<>> profiles_;
   ipc::Fd epoll_;
   ipc::Fd command_fd_;

@@ -25,7 +25,6 @@ class ReadingSink : public daemon::channel::RecordSink {
   daemon::channel::OpenedTopic open_topic(std::string_view name) override;
   daemon::channel::Submission submit(void* topic, daemon::channel::RecordView& record,
                                      std::uint64_t opaque) override;
-  void hand_over(std::vector<daemon::channel::Refused>& /*refused*/) override {}
 
   /// The memory that records may lie in.
   void allow(const std::byte* begin, std::uint64_t size) {

@@ -63,19 +63,11 @@ class RememberingSink : public RecordSink {
     return answer;
   }
 
-  void hand_over(std::vector<Refused>& refused) override {
-    ++hand_overs;
-    refused.insert(refused.end(), refused_at_hand_over.begin(), refused_at_hand_over.end());
-    refused_at_hand_over.clear();
-  }
-
   std::vector<std::string> opened;
   std::vector<std::string> values;       // of the accepted records
   std::vector<std::uint32_t> sequences;  // of the accepted records
   std::uint64_t room = UINT64_MAX;       // records until "later"
   Submission answer;
-  std::uint32_t hand_overs = 0;
-  std::vector<Refused> refused_at_hand_over;  // by the next one
   std::function<void()> on_submit;
 
  private:
