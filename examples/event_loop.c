@@ -36,7 +36,7 @@ static int send_lines(kfast_producer_t* producer, int32_t topic, int ended) {
   return answer < 0 ? (int)answer : 0;
 }
 
-/* Until there is none left: only then does kfast_fd say when there are more. */
+/* Until there is none left: from then on kfast_fd says when there are more. */
 static void print_reports(kfast_producer_t* producer) {
   kfast_report_t reports[64];
   int count;
@@ -57,18 +57,18 @@ int main(int argc, char** argv) {
   if (kfast_producer_open(NULL, &producer, why, sizeof why) != 0)
     return fprintf(stderr, "%s\n", why), 1;
   int32_t topic = kfast_topic(producer, argc > 1 ? argv[1] : "lines");
-  int ended = 0;
-  while (!ended || text_size > 0 || waiting > 0) {
+  for (int ended = 0;;) {
+    print_reports(producer);
     int code = send_lines(producer, topic, ended);
     if (code != 0 && code != KFAST_ERR_QUEUE_FULL)
       return fprintf(stderr, "%s\n", kfast_last_error(producer)), 1;
+    if (ended && text_size == 0 && waiting == 0)
+      break;
     /* While the ring is full nothing more is read: the next report says that there is room. */
     struct pollfd wait[2] = {{kfast_fd(producer), POLLIN, 0},
                              {ended || code != 0 ? -1 : STDIN_FILENO, POLLIN, 0}};
     if (poll(wait, 2, -1) < 0)
       return perror("poll"), 1;
-    if (wait[0].revents != 0)
-      print_reports(producer);
     if (wait[1].revents != 0) {
       ssize_t got = read(STDIN_FILENO, text + text_size, sizeof text - text_size);
       ended = got <= 0;

@@ -29,7 +29,7 @@ static int load(void* library, const char* name, void* function) {
   return 0;
 }
 
-/* The number in the name is the ABI's: it only grows, so any libkfast.so.0 that has them will do. */
+/* The 0 in libkfast.so.0 is the ABI's number: whatever has it has these functions. */
 static int load_kfast(const char* path) {
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == NULL)

@@ -2,7 +2,8 @@
 // method, path, status and microseconds as JSON. http_server_librdkafka.cpp is the same with
 // librdkafka in the process.
 //
-//   c++ -std=c++20 -pthread http_server.cpp -o http_server $(pkg-config --cflags --libs kfast cpp-httplib)
+//   c++ -std=c++20 -pthread http_server.cpp -o http_server
+//       $(pkg-config --cflags --libs kfast cpp-httplib)
 //   ./http_server PORT TOPIC         and then: curl -X PUT -d 3 http://127.0.0.1:PORT/items/pears
 #include <poll.h>
 
@@ -66,10 +67,10 @@ int main(int argc, char** argv) {
     return 1;
   }
   std::array<pollfd, 2> wait = {{{service.signal_fd(), POLLIN, 0}, {producer->fd(), POLLIN, 0}}};
-  while (wait[0].revents == 0) {
-    poll(wait.data(), wait.size(), -1);
+  do {
     print_failures(*producer);
-  }
+    poll(wait.data(), wait.size(), -1);
+  } while (wait[0].revents == 0);
   service.stop();
   const auto flushed = producer->flush(std::chrono::seconds(10));
   print_failures(*producer);

@@ -58,7 +58,6 @@ _FUNCTIONS = {
     "kfast_send": (c_int64, [c_void_p, c_int32, c_char_p, c_size_t, c_char_p, c_size_t]),
     "kfast_reports": (c_int, [c_void_p, POINTER(Report), c_size_t]),
     "kfast_wait": (c_int, [c_void_p, c_int64, c_int, POINTER(Report)]),
-    "kfast_flush": (c_int, [c_void_p, c_int]),
     "kfast_fd": (c_int, [c_void_p]),
     "kfast_last_error": (c_char_p, [c_void_p]),
 }
@@ -145,10 +144,6 @@ class Producer:
         """Sends a record and waits for its report."""
         return self.wait(self.send(topic, key, value), timeout_ms)
 
-    def flush(self, timeout_ms: int = -1) -> None:
-        """Waits until every record has its outcome."""
-        self._checked(self._library.kfast_flush(self._handle, timeout_ms))
-
     def reports(self, most: int = 256) -> list:
         """The reports that are there now. None: fileno() becomes readable when there are."""
         array = (Report * most)()
@@ -164,8 +159,6 @@ class Producer:
         """Sends a record, waiting for room if need be, and returns the future of its report. Use
         either this or reports() on a producer.
         """
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self.fileno(), self._settle)
         while True:
             try:
                 position = self.send(topic, key, value)
@@ -175,6 +168,11 @@ class Producer:
                     raise
             # Cancelling this wait must not cancel the record's own future.
             await asyncio.wait([next(iter(self._waiting.values()))])
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.add_reader(self.fileno(), self._settle)
+            # The descriptor tells of reports after a look that found none.
+            loop.call_soon(self._settle)
         future = self._waiting[position] = loop.create_future()
         return future
 

@@ -1,22 +1,23 @@
-/*
+/**
+ * @file
  * kfast: Kafka next to a worker, without Kafka inside it.
  *
  * A worker opens a producer, writes records into memory that it shares with kfastd, and goes on.
  * Nothing here starts a thread, opens a broker connection, installs a signal handler or writes to
  * stderr; kfast_send makes no allocation and, but for a wake-up of an idle daemon, no system call.
  *
- *   kfast_producer_t* producer;
- *   char why[256];
- *   if (kfast_producer_open(NULL, &producer, why, sizeof why) != 0) {
- *     fprintf(stderr, "%s\n", why);
- *     return 1;
- *   }
- *   int32_t orders = kfast_topic(producer, "orders");
- *   if (kfast_send(producer, orders, "key", 3, "value", 5) < 0) {
- *     fprintf(stderr, "%s\n", kfast_last_error(producer));
- *   }
- *   kfast_flush(producer, 5000);
- *   kfast_producer_close(producer);
+ *     kfast_producer_t* producer;
+ *     char why[256];
+ *     if (kfast_producer_open(NULL, &producer, why, sizeof why) != 0) {
+ *       fprintf(stderr, "%s\n", why);
+ *       return 1;
+ *     }
+ *     int32_t orders = kfast_topic(producer, "orders");
+ *     if (kfast_send(producer, orders, "key", 3, "value", 5) < 0) {
+ *       fprintf(stderr, "%s\n", kfast_last_error(producer));
+ *     }
+ *     kfast_flush(producer, 5000);
+ *     kfast_producer_close(producer);
  *
  * Threads: a handle belongs to one thread at a time; a second thread opens its own, or the handle
  * is opened with thread.safe=true. After fork() the child's handles answer KFAST_ERR_FORKED and
@@ -34,6 +35,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** Before each function that libkfast exports. */
 #if defined(__GNUC__)
 #define KFAST_API __attribute__((visibility("default")))
 #else
@@ -94,16 +96,16 @@ KFAST_API void kfast_options_free(kfast_options_t* options);
 /**
  * Sets an option by name. Sizes take a suffix: k, m or g (powers of 1024).
  *
- *   profile             a profile of kfastd.toml ["default"]
- *   socket.dir          directory of kfastd's sockets [$KFAST_SOCKET_DIR, else "/run/kfast"]
- *   ring.bytes          the record ring, a power of two, 4k to 1g ["4m"]
- *   report.bytes        the report ring, a power of two, 4k to 1g [a quarter of ring.bytes]
- *   topics              how many topics the channel can name, 1 to 32768 ["1024"]
- *   reports             which reports to deliver: all, errors or none ["all"]
- *   thread.safe         whether several threads may use the handle at a time: true or false
- *                       ["false"]
- *   program             what the worker calls itself in kfastd's logs [the process's own name]
- *   connect.timeout.ms  how long kfast_producer_open waits for kfastd's answers ["5000"]
+ *     profile             a profile of kfastd.toml ["default"]
+ *     socket.dir          directory of kfastd's sockets [$KFAST_SOCKET_DIR, else "/run/kfast"]
+ *     ring.bytes          the record ring, a power of two, 4k to 1g ["4m"]
+ *     report.bytes        the report ring, a power of two, 4k to 1g [a quarter of ring.bytes]
+ *     topics              how many topics the channel can name, 1 to 32768 ["1024"]
+ *     reports             which reports to deliver: all, errors or none ["all"]
+ *     thread.safe         whether several threads may use the handle at a time: true or false
+ *                         ["false"]
+ *     program             what the worker calls itself in kfastd's logs [the process's own name]
+ *     connect.timeout.ms  how long kfast_producer_open waits for kfastd's answers ["5000"]
  *
  * With thread.safe=true each call but kfast_producer_close may be made by any thread at any time;
  * each takes a lock that is private to the process, and none holds it while it waits. Records of
@@ -164,15 +166,17 @@ KFAST_API const char* kfast_topic_name(const kfast_producer_t* producer, int32_t
 KFAST_API int64_t kfast_send(kfast_producer_t* producer, int32_t topic, const void* key,
                              size_t key_size, const void* value, size_t value_size);
 
-/** One record header. `value` NULL: a null value. Read during the call only. */
+/** One record header. Read during the call only. */
 typedef struct kfast_header {
-  const char* name;
-  size_t name_size; /**< bytes, 0 to 32767 */
-  const void* value;
-  size_t value_size;
+  const char* name;  /**< need not end in a NUL */
+  size_t name_size;  /**< bytes, 0 to 32767 */
+  const void* value; /**< NULL: a null value */
+  size_t value_size; /**< bytes */
 } kfast_header_t;
 
+/** A record's partition: whichever the profile's partitioner chooses. */
 #define KFAST_ANY_PARTITION (-1)
+/** A record's timestamp: when it is sent. */
 #define KFAST_NOW (-1)
 
 /**
@@ -194,17 +198,17 @@ KFAST_API int64_t kfast_send_record(kfast_producer_t* producer, int32_t topic, i
  * ever. What the fields mean, their ranges and errors are those of kfast_send_record.
  */
 typedef struct kfast_record {
-  const void* key; /**< NULL: null key */
-  size_t key_size;
-  const void* value; /**< NULL: null value (a tombstone) */
-  size_t value_size;
+  const void* key;               /**< NULL: null key */
+  size_t key_size;               /**< bytes */
+  const void* value;             /**< NULL: null value (a tombstone) */
+  size_t value_size;             /**< bytes */
   const kfast_header_t* headers; /**< may be NULL when header_count is 0 */
-  size_t header_count;
-  int64_t timestamp_ms; /**< or KFAST_NOW */
-  void* opaque;         /**< not NULL: comes back once, by kfast_reports_opaque */
-  int64_t position;     /**< out: as kfast_send returns it, or the refused record's code */
-  int32_t topic;        /**< from kfast_topic */
-  int32_t partition;    /**< or KFAST_ANY_PARTITION */
+  size_t header_count;           /**< 0 to 1024 */
+  int64_t timestamp_ms;          /**< or KFAST_NOW */
+  void* opaque;                  /**< not NULL: comes back once, by kfast_reports_opaque */
+  int64_t position;              /**< out: as kfast_send returns it, or the refused one's code */
+  int32_t topic;                 /**< from kfast_topic */
+  int32_t partition;             /**< or KFAST_ANY_PARTITION */
 } kfast_record_t;
 
 /** A record of nothing: null key and value, no headers, now, any partition; it wants a topic. */

@@ -11,7 +11,8 @@ purpose_parts() {
       kafka) echo "3 kafka" ;;
       bench) printf '%s\n' "1 build" "3 kafka" ;;
       test) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" ;;
-      ci) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" "5 checks" ;;
+      reference) echo "6 reference" ;;
+      ci) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" "5 checks" "6 reference" ;;
     esac
   done | sort -u | cut -d ' ' -f 2
 }
@@ -34,12 +35,13 @@ part_packages() {
       ;;
     reader) echo kcat ;;
     kafka) echo default-jdk-headless maven ;;
-    tests) echo libgtest-dev python3 python3-pytest relacy-dev ;;
+    tests) echo libgtest-dev python3 python3-pytest relacy-dev libcpp-httplib-dev ;;
     checks)
       echo clang clang-format clang-tidy llvm "$(fuzzer_package)"
       echo g++-aarch64-linux-gnu googletest qemu-user git shellcheck
       echo systemd systemd-sysv systemd-container dbus
       ;;
+    reference) echo doxygen g++ cmake ninja-build pkg-config ;;
   esac | tr ' ' '\n' | sort -u
 }
 
@@ -48,8 +50,9 @@ part_reason() {
     build) echo "compiler, build system and libraries of kfast" ;;
     reader) echo "a Kafka client that is not ours, to read records back" ;;
     kafka) echo "Java and Maven, to run a real Apache Kafka" ;;
-    tests) echo "test frameworks and model checker" ;;
+    tests) echo "test frameworks, model checker, and an HTTP library for an example" ;;
     checks) echo "clang's fuzzer and linters, aarch64 cross compiler and emulator, a systemd to boot" ;;
+    reference) echo "makes the API reference from kfast.h" ;;
   esac
 }
 
