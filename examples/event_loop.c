@@ -22,7 +22,7 @@ static int send_lines(kfast_producer_t* producer, int32_t topic, int ended) {
   while (sent < text_size) {
     const char* line = text + sent;
     const char* newline = memchr(line, '\n', text_size - sent);
-    if (newline == NULL && !ended && text_size < sizeof text)
+    if (newline == NULL && !ended && text_size - sent < sizeof text)
       break;
     size_t size = newline != NULL ? (size_t)(newline - line) : text_size - sent;
     answer = kfast_send(producer, topic, NULL, 0, line, size);

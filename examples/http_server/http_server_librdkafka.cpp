@@ -56,7 +56,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   const auto record = [&](const std::string& client, const std::string& line) {
-    // librdkafka copies them, and wants pointers that it might change.
+    // The value is copied, though the parameter is not const.
     const auto error = rd_kafka_producev(
         producer, RD_KAFKA_V_TOPIC(argv[2]), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_KEY(client.data(), client.size()),

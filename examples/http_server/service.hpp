@@ -81,6 +81,9 @@ class Service {
       return false;
     }
     thread_ = std::thread([this] { server_.listen_after_bind(); });
+    while (!server_.is_running()) {
+      std::this_thread::yield();  // until then stop() would do nothing
+    }
     std::cout << "listening on http://127.0.0.1:" << port << std::endl;
     return true;
   }

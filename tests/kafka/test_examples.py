@@ -16,6 +16,7 @@ import pytest
 from harness import paths
 from harness.daemon import Kfastd, config_for
 from harness.kfast import library_path
+from harness.kfastctl import wait_stat
 from harness.process import Process
 
 EXAMPLES = paths.REPOSITORY / "examples"
@@ -211,7 +212,9 @@ def test_plugin(kafka, kfastd):
 
 
 def test_a_plugin_starts_without_the_library(kfastd):
-    done = run(kfastd, [paths.built("examples/plugin"), "topic", "/nowhere/libkfast.so.0"])
+    program = paths.built("examples/plugin")
+    assert b"libkfast" not in subprocess.check_output(["ldd", program])
+    done = run(kfastd, [program, "topic", "/nowhere/libkfast.so.0"])
     assert done.returncode == 1
     assert done.stderr.startswith(b"without Kafka: /nowhere/libkfast.so.0: cannot open")
 
@@ -256,14 +259,27 @@ def test_an_event_loop_reports_while_it_waits_for_lines(kafka, kfastd, language)
 
 
 @pytest.mark.parametrize("language", LOOPS)
-def test_an_event_loop_waits_for_room(kafka, kfastd, language):
-    """More lines than the ring has room for (its default)."""
-    topic, count = kafka.topic("many"), 60_000
+def test_an_event_loop_waits_for_room(kafka, kfastd, tmp_path, language):
+    topic, count = kafka.topic("many"), 40_000
     values = [b"%d" % n + b"." * 100 for n in range(count)]
+    lines = tmp_path / "lines"
+    lines.write_bytes(b"\n".join(values))
     program, delivered = LOOPS[language]
-    done = run(kfastd, [*program(), topic], stdin=b"\n".join(values))
-    assert (done.returncode, done.stderr) == (0, b"")
-    printed = done.stdout.decode().splitlines()
+    kafka.pause(1)
+    try:
+        with open(lines, "rb") as stdin, running(
+            [*program(), topic], kfastd, stdin=stdin
+        ) as process:
+            wait_stat(
+                kfastd.socket_dir,
+                lambda stats: stats.value("kfast_ring_used_bytes") > 4_190_000,
+                "the default ring of 4 MiB is full",
+            )
+            kafka.resume(1)
+            printed = process.stdout.read().decode().splitlines()
+            assert process.wait() == 0
+    finally:
+        kafka.resume(1)
     assert len(printed) == count and all(re.match(delivered, line) for line in printed)
     assert [record.value for record in kafka.witness.read(topic)] == values
 
