@@ -26,6 +26,9 @@
  * Errors: functions that can fail return a negative code; kfast_strerror explains it, and
  * kfast_last_error says what was wrong this time.
  *
+ * Arguments: `producer` is a handle from kfast_producer_open, `topic` a number from kfast_topic.
+ * `key` and `value` are `key_size` and `value_size` bytes of anything. Text is a C string.
+ *
  * Ownership: key, value, headers and names are read during the call only. The ABI only grows: no
  * function or struct here ever changes its meaning or size.
  */
@@ -72,11 +75,11 @@ enum kfast_error {
   KFAST_ERR_CLOSED = -18             /**< kfastd ended the channel for good: see kfast_last_error */
 };
 
-/** A sentence for a code. Static storage; never NULL. Any thread. */
+/** A sentence for a `code`. Static storage; never NULL. Any thread. */
 KFAST_API const char* kfast_strerror(int code);
 
-/** Kafka's name of a report's error code, such as "UNKNOWN_TOPIC_OR_PART". Static storage; never
- * NULL. Any thread. */
+/** Kafka's name of a report's `error`, such as "UNKNOWN_TOPIC_OR_PART". Static storage; never NULL.
+ * Any thread. */
 KFAST_API const char* kfast_kafka_error(int error);
 
 /** The library's version, "major.minor.patch". Static storage. */
@@ -90,11 +93,11 @@ typedef struct kfast_options kfast_options_t;
 /** New options, all at their defaults; NULL when out of memory. Free with kfast_options_free. */
 KFAST_API kfast_options_t* kfast_options_new(void);
 
-/** Frees options. NULL is allowed. Producers opened with them are not affected. */
+/** Frees `options`. NULL is allowed. Producers opened with them are not affected. */
 KFAST_API void kfast_options_free(kfast_options_t* options);
 
 /**
- * Sets an option by name. Sizes take a suffix: k, m or g (powers of 1024).
+ * Sets the option `name` of `options` to `value`. Sizes take a suffix: k, m or g (powers of 1024).
  *
  *     profile             a profile of kfastd.toml ["default"]
  *     socket.dir          directory of kfastd's sockets [$KFAST_SOCKET_DIR, else "/run/kfast"]
@@ -126,10 +129,10 @@ typedef struct kfast_producer kfast_producer_t;
 
 /**
  * Opens a producer. `options` may be NULL (defaults) and is not kept. Blocks for the handshake with
- * kfastd, at most connect.timeout.ms. On success stores the handle and returns 0; else stores NULL,
- * writes a sentence with cause and cure into `errstr` (may be NULL) and returns
- * KFAST_ERR_NO_DAEMON, _PERMISSION, _UNKNOWN_PROFILE, _LIMIT, _VERSION, _PROTOCOL, _TIMED_OUT,
- * _NO_MEMORY or, when KFAST_SOCKET_DIR is too long, _INVALID.
+ * kfastd, at most connect.timeout.ms. On success stores the handle in `*producer` and returns 0;
+ * else stores NULL, writes a sentence with cause and cure into `errstr` (may be NULL), cut to
+ * `errstr_size` bytes, and returns KFAST_ERR_NO_DAEMON, _PERMISSION, _UNKNOWN_PROFILE, _LIMIT,
+ * _VERSION, _PROTOCOL, _TIMED_OUT, _NO_MEMORY or, when KFAST_SOCKET_DIR is too long, _INVALID.
  */
 KFAST_API int kfast_producer_open(const kfast_options_t* options, kfast_producer_t** producer,
                                   char* errstr, size_t errstr_size);
@@ -226,7 +229,7 @@ KFAST_API int64_t kfast_send_one(kfast_producer_t* producer, const kfast_record_
                                  int timeout_ms);
 
 /**
- * Sends records in order, as sendmmsg does: returns how many were accepted, from the first on. As
+ * Sends `records` in order, as sendmmsg does: returns how many were accepted, from the first on. As
  * many as fit without waiting become visible to kfastd together, by one store, one fence and one
  * wake-up at most, so a record costs less than by kfast_send. A worker that is killed before that
  * store has sent none of them; there is no other all or nothing.
@@ -296,9 +299,9 @@ typedef struct kfast_report {
 KFAST_API int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports, size_t max);
 
 /**
- * kfast_reports that fills `opaques`, too, which has room for `max`: opaques[i] is the opaque that
- * the record of reports[i] was sent with, or NULL. Each comes back once; kfast_reports, kfast_wait
- * and kfast_send_wait drop those of the reports that they give.
+ * kfast_reports that fills `opaques`, too, which has room for `max`: `opaques[i]` is the opaque
+ * that the record of `reports[i]` was sent with, or NULL. Each comes back once; kfast_reports,
+ * kfast_wait and kfast_send_wait drop those of the reports that they give.
  */
 KFAST_API int kfast_reports_opaque(kfast_producer_t* producer, kfast_report_t* reports,
                                    void** opaques, size_t max);
@@ -322,8 +325,8 @@ KFAST_API int kfast_wait(kfast_producer_t* producer, int64_t position, int timeo
                          kfast_report_t* report);
 
 /**
- * Sends a record as kfast_send_one does and waits for its report as kfast_wait does, `timeout_ms`
- * in all: 0 sends if there is room and looks once, negative for ever. Returns 0 when the outcome is
+ * Sends `record` as kfast_send_one does and waits for its report as kfast_wait does, `timeout_ms` in
+ * all: 0 sends if there is room and looks once, negative for ever. Returns 0 when the outcome is
  * known: `report->outcome` says which, and kfast_kafka_error(report->error) names Kafka's error.
  * Else it returns an error of kfast_send_one or kfast_wait, and `report->position` is -1 when the
  * record was not accepted, else its position: it may still be delivered (after

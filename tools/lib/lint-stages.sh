@@ -73,4 +73,7 @@ stage_shellcheck() {
 }
 
 # Everything in kfast.h is documented, and renders without a warning.
-stage_reference() { check reference "$KFAST_ROOT/tools/reference"; }
+stage_reference() {
+  check reference "$KFAST_ROOT/tools/reference"
+  check parameters python3 "$KFAST_ROOT/tools/lib/undocumented-parameters.py" "$KFAST_ROOT/include/kfast/kfast.h"
+}
