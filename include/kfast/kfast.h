@@ -325,8 +325,8 @@ KFAST_API int kfast_wait(kfast_producer_t* producer, int64_t position, int timeo
                          kfast_report_t* report);
 
 /**
- * Sends `record` as kfast_send_one does and waits for its report as kfast_wait does, `timeout_ms` in
- * all: 0 sends if there is room and looks once, negative for ever. Returns 0 when the outcome is
+ * Sends `record` as kfast_send_one does and waits for its report as kfast_wait does, `timeout_ms`
+ * in all: 0 sends if there is room and looks once, negative for ever. Returns 0 when the outcome is
  * known: `report->outcome` says which, and kfast_kafka_error(report->error) names Kafka's error.
  * Else it returns an error of kfast_send_one or kfast_wait, and `report->position` is -1 when the
  * record was not accepted, else its position: it may still be delivered (after
