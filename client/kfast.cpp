@@ -1,4 +1,6 @@
 // The C interface: argument checks that need no producer, and who owns what.
+#include <algorithm>
+#include <climits>
 #include <cstdlib>
 #include <new>
 #include <type_traits>
@@ -29,20 +31,28 @@ void destroy(T* object) noexcept {
 }
 
 /// Makes a call on a producer, one at a time where several threads use it. In a forked child there
-/// is no such producer: the lock stays untouched, and the call itself refuses.
-template <class Call>
-auto in_turn(kfast_producer_t* producer, Call call) noexcept {
+/// is no such producer: the lock stays untouched, and the call itself refuses. `failed(answer)`:
+/// whether kfast_last_error has something to say about the answer.
+template <class Call, class Failed>
+auto in_turn(kfast_producer_t* producer, Call call, Failed failed) noexcept {
   if (!producer->is_shared()) {
     return call();
   }
   const int begun = producer->begin_turn();
   const auto answer = call();
-  bool failed = false;
-  if constexpr (std::is_signed_v<decltype(call())>) {
-    failed = answer < 0;
-  }
-  producer->end_turn(begun, failed);
+  producer->end_turn(begun, failed(answer));
   return answer;
+}
+
+template <class Call>
+auto in_turn(kfast_producer_t* producer, Call call) noexcept {
+  return in_turn(producer, call, [](auto answer) noexcept {
+    if constexpr (std::is_signed_v<decltype(answer)>) {
+      return answer < 0;
+    } else {
+      return false;
+    }
+  });
 }
 
 /// kfast_send on a producer that is not plain.
@@ -167,8 +177,12 @@ int kfast_wait(kfast_producer_t* producer, int64_t position, int timeout_ms,
 
 int kfast_send_batch(kfast_producer_t* producer, kfast_record_t* records, size_t count,
                      int timeout_ms) {
-  return in_turn(producer,
-                 [&]() noexcept { return producer->send_batch(records, count, timeout_ms); });
+  // Records were refused also where some were accepted.
+  return in_turn(
+      producer, [&]() noexcept { return producer->send_batch(records, count, timeout_ms); },
+      [&](int accepted) noexcept {
+        return accepted < 0 || static_cast<size_t>(accepted) < std::min<size_t>(count, INT_MAX);
+      });
 }
 
 int kfast_reserve(kfast_producer_t* producer, const kfast_record_t* record, void** value) {

@@ -428,6 +428,16 @@ TEST_F(Threads, EachHasTheWordsOfItsOwnFailure) {
   EXPECT_STREQ(kfast_last_error(producer), "");
 }
 
+TEST_F(Threads, ABatchThatIsAcceptedInPartSaysWhyToItsThread) {
+  open_shared();
+  kfast_record_t records[] = {record(), record()};
+  records[1].topic = 4711;
+  EXPECT_EQ(kfast_send_batch(producer, records, 2, 0), 1);
+  EXPECT_EQ(records[1].position, KFAST_ERR_INVALID);
+  EXPECT_NE(std::strstr(kfast_last_error(producer), "4711"), nullptr);
+  std::thread([&] { EXPECT_STREQ(kfast_last_error(producer), ""); }).join();
+}
+
 struct Cancelled {
   kfast_producer_t* producer;
   std::atomic<bool> returned;
