@@ -292,7 +292,8 @@ int Producer::reports(kfast_report_t* out, void** opaques, std::size_t max) noex
   }
   max = max > INT_MAX ? INT_MAX : max;
   std::ptrdiff_t count = channel_.read_reports(out, max);
-  if (count >= 0 && static_cast<std::size_t>(count) < max) {
+  const bool asked = count >= 0 && static_cast<std::size_t>(count) < max;
+  if (asked) {
     // Everything is read: make the descriptor go quiet, and ask to be woken at the next report. The
     // order matters: take old wake-ups, ask for a new one, look again.
     session_.readiness().quiet();
@@ -314,8 +315,10 @@ int Producer::reports(kfast_report_t* out, void** opaques, std::size_t max) noex
   if (count != 0 && (opaques != nullptr || !opaques_.empty())) {
     take_opaques(out, opaques, static_cast<std::size_t>(count));
   }
-  if (closed_ && count > 0) {
-    session_.readiness().ring_in(0);  // the next call says why
+  // The next call says why; or it finds what there was no room for, which may have come before the
+  // wake-up was asked for, so that none will tell of it.
+  if ((closed_ && count > 0) || (asked && static_cast<std::size_t>(count) == max)) {
+    session_.readiness().ring_in(0);
   }
   return count == 0 && max != 0 && closed_ ? closed() : static_cast<int>(count);
 }

@@ -144,6 +144,27 @@ TEST_F(HandOver, TheDescriptorStaysTheSameAndRingsAfterIt) {
   EXPECT_EQ(all_reports().size(), 1U);
 }
 
+TEST_F(HandOver, TheDescriptorIsReadableWhileReportsAreLeft) {
+  open();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(send_frame(24), i * 24);
+  }
+  die();
+  std::uint32_t asked = 0;
+  come_back([&](const ipc::ResumeProducer& request, Message& message) {
+    channel.emplace(request.geometry, std::move(message.fds[0]), std::move(message.fds[1]));
+    asked = request.request;
+  });
+  // They come between the two looks of one call, so no wake-up is asked for when they are written.
+  channel->report({0, 24, 48});
+  session.resume(*channel, asked);
+  kfast_report_t reports[2];
+  ASSERT_EQ(kfast_reports(producer, reports, 2), 2);
+  EXPECT_TRUE(fd_is_readable());
+  EXPECT_EQ(kfast_reports(producer, reports, 2), 1);
+  EXPECT_FALSE(fd_is_readable());
+}
+
 TEST_F(HandOver, ABusyDaemonIsAskedAgain) {
   open();
   ASSERT_EQ(send_frame(24), 0);
