@@ -79,6 +79,9 @@ int Producer::open(const Options& options, ErrorText& why) noexcept {
   }
   last_look_ms_ = wall_ms();
   look_every_ms_ = kLookEveryMs;
+  // kfastd has not been asked to tell of reports. So that a worker which waits before it ever looks
+  // does not wait for ever, the descriptor has it look once.
+  session_.readiness().ring_in(0);
   return KFAST_OK;
 }
 

@@ -171,8 +171,6 @@ class Producer:
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.add_reader(self.fileno(), self._settle)
-            # The descriptor tells of reports after a look that found none.
-            loop.call_soon(self._settle)
         future = self._waiting[position] = loop.create_future()
         return future
 

@@ -364,9 +364,9 @@ KFAST_API uint64_t kfast_ring_bytes(const kfast_producer_t* producer);
 
 /**
  * A file descriptor for poll, epoll or select that never changes: readable when kfast_reports
- * should be called (there may be reports, or the connection wants attention). It tells of what came
- * since kfast_reports last gave fewer than were asked for, so an event loop calls that once before
- * it first waits. Owned by the producer: do not read, write or close it.
+ * should be called: there may be reports, or the connection wants attention. It is so from the
+ * beginning, once, and goes quiet when kfast_reports gives fewer than were asked for. Owned by the
+ * producer: do not read, write or close it.
  */
 KFAST_API int kfast_fd(const kfast_producer_t* producer);
 

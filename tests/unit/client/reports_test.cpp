@@ -77,6 +77,19 @@ TEST_F(OpenProducer, RefusesNullAndTakesZero) {
   EXPECT_EQ(kfast_reports(producer, nullptr, 0), 0);
 }
 
+TEST_F(OpenProducer, DescriptorAsksForAFirstLookSoThatNobodyWaitsForEver) {
+  open();
+  ASSERT_EQ(send_frame(24), 0);
+  EXPECT_TRUE(fd_is_readable());
+  kfast_report_t report;
+  EXPECT_EQ(kfast_reports(producer, &report, 1), 0);
+  EXPECT_FALSE(fd_is_readable());
+  channel->report({0}, 1);
+  session.wake();
+  EXPECT_TRUE(fd_is_readable());
+  EXPECT_EQ(kfast_reports(producer, &report, 1), 1);
+}
+
 TEST_F(OpenProducer, DescriptorIsReadableWhenThereAreReports) {
   open();
   const int fd = kfast_fd(producer);
