@@ -1,0 +1,189 @@
+// Records on their way to librdkafka, against its mock broker: their order, their times, and what is
+// refused.
+#include "kafka/instance.hpp"
+
+#include <gtest/gtest.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <sys/eventfd.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "telemetry/stats.hpp"
+
+namespace kfast::daemon::kafka {
+namespace {
+
+constexpr std::size_t kMostBytes = 2000;  // message.max.bytes
+
+std::int64_t now_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+/// librdkafka's mock broker, which also fails requests.
+class Broker {
+ public:
+  Broker() {
+    std::array<char, 256> why{};
+    rd_kafka_conf_t* conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "log_level", "3", why.data(), why.size());
+    rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
+    cluster_ = rd_kafka_mock_cluster_new(rk_, 1);
+    rd_kafka_mock_topic_create(cluster_, "orders", 1, 1);
+  }
+  ~Broker() {
+    rd_kafka_mock_cluster_destroy(cluster_);
+    rd_kafka_destroy(rk_);
+  }
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  [[nodiscard]] std::string bootstrap() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
+  void fail_next_produce(rd_kafka_resp_err_t error) {
+    constexpr std::int16_t kProduce = 0;
+    rd_kafka_mock_push_request_errors(cluster_, kProduce, 1, error);
+  }
+
+  struct Read {
+    std::string value;
+    std::int64_t timestamp = 0;
+  };
+  /// The first `count` records of the topic.
+  [[nodiscard]] std::vector<Read> read(std::size_t count) const {
+    std::array<char, 256> why{};
+    rd_kafka_conf_t* conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap().c_str(), why.data(), why.size());
+    rd_kafka_conf_set(conf, "group.id", "test", why.data(), why.size());
+    rd_kafka_t* consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why.data(), why.size());
+    rd_kafka_poll_set_consumer(consumer);
+    rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "orders", 0)->offset = 0;
+    rd_kafka_assign(consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    std::vector<Read> all;
+    while (all.size() < count) {
+      rd_kafka_message_t* message = rd_kafka_consumer_poll(consumer, 1000);
+      if (message != nullptr && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        all.push_back({std::string(static_cast<const char*>(message->payload), message->len),
+                       rd_kafka_message_timestamp(message, nullptr)});
+      }
+      if (message != nullptr) {
+        rd_kafka_message_destroy(message);
+      }
+    }
+    rd_kafka_consumer_close(consumer);
+    rd_kafka_destroy(consumer);
+    return all;
+  }
+
+ private:
+  rd_kafka_t* rk_ = nullptr;
+  rd_kafka_mock_cluster_t* cluster_ = nullptr;
+};
+
+class InstanceTest : public ::testing::Test, private EventHandler {
+ protected:
+  void SetUp() override {
+    const config::Cluster cluster{
+        "main", {{.name = "bootstrap.servers", .value = broker_.bootstrap()}}, {}};
+    const config::Profile profile{
+        "default",
+        "main",
+        {{.name = "message.max.bytes", .value = std::to_string(kMostBytes)},
+         {.name = "linger.ms", .value = "0"}},
+        {}};
+    auto conf = config::make_producer_conf(cluster, profile);
+    ASSERT_TRUE(conf.ok());
+    auto made = Instance::create(conf.take(), "main", "default", wake_.get(), stats_, *segment_);
+    ASSERT_TRUE(made.ok());
+    instance_ = made.take();
+    topic_ = instance_->topic("orders");
+    ASSERT_NE(topic_, nullptr);
+  }
+  void TearDown() override {
+    if (instance_) {
+      instance_->purge();
+      serve_all();
+    }
+  }
+
+  rd_kafka_resp_err_t produce(const std::string& value, std::uint64_t opaque,
+                              std::int64_t sent_ms) {
+    ProduceRequest request;
+    request.topic = topic_;
+    request.timestamp_ms = sent_ms;
+    request.value = value.data();
+    request.value_size = value.size();
+    request.opaque = opaque;
+    return instance_->produce(std::move(request));
+  }
+  void serve_all() {
+    while (instance_->in_flight() != 0) {
+      instance_->serve(*this, 64);
+    }
+  }
+  void on_delivery(const DeliveryReport& report) override {
+    (report.purged ? purged_ : delivered_).insert(report.opaque);
+  }
+
+  Broker broker_;
+  ipc::Fd wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::unique_ptr<telemetry::StatsSegment> segment_ =
+      telemetry::StatsSegment::create({.version = "test"}).segment;
+  telemetry::ProfileBlock stats_ = segment_->profile_block("main", "default");
+  std::unique_ptr<Instance> instance_;
+  rd_kafka_topic_t* topic_ = nullptr;
+  std::multiset<std::uint64_t> delivered_;
+  std::multiset<std::uint64_t> purged_;
+};
+
+TEST_F(InstanceTest, RecordsKeepTheirOrderAndTheTimeOfTheirSend) {
+  const std::int64_t now = now_ms();
+  const std::array<std::int64_t, 4> sent{now - 5000, now, now + 9000, now - 4000};
+  for (std::size_t n = 0; n < sent.size(); ++n) {
+    ASSERT_EQ(produce(std::to_string(n), n, sent.at(n)), RD_KAFKA_RESP_ERR_NO_ERROR);
+  }
+  serve_all();
+  EXPECT_EQ(delivered_, (std::multiset<std::uint64_t>{0, 1, 2, 3}));
+  const std::vector<Broker::Read> read = broker_.read(sent.size());
+  for (std::size_t n = 0; n < sent.size(); ++n) {
+    EXPECT_EQ(read.at(n).value, std::to_string(n));
+    EXPECT_EQ(read.at(n).timestamp, sent.at(n));
+  }
+}
+
+TEST_F(InstanceTest, AfterAFatalErrorNothingIsRefusedForItselfAndNothingStaysInFlight) {
+  const std::string small = "small";
+  const std::string large(kMostBytes, 'l');
+  ASSERT_EQ(produce(small, 1, now_ms()), RD_KAFKA_RESP_ERR_NO_ERROR);
+  serve_all();
+  ASSERT_EQ(delivered_.size(), 1U);
+  broker_.fail_next_produce(RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+  ASSERT_EQ(produce(small, 2, now_ms()), RD_KAFKA_RESP_ERR_NO_ERROR);
+  // No event is served: a record finds out. Until then it is refused for its size.
+  rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+  while (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+    EXPECT_FALSE(instance_->fatal());
+    error = produce(large, 3, now_ms());
+  }
+  EXPECT_EQ(error, RD_KAFKA_RESP_ERR__FATAL);
+  EXPECT_TRUE(instance_->fatal());
+  EXPECT_EQ(produce(small, 4, now_ms()), RD_KAFKA_RESP_ERR__FATAL);
+  EXPECT_EQ(instance_->in_flight(), 1U) << "that of the failed request";
+  instance_->purge();
+  serve_all();
+  EXPECT_EQ(purged_, (std::multiset<std::uint64_t>{2}));
+  EXPECT_EQ(delivered_.size(), 1U);
+}
+
+}  // namespace
+}  // namespace kfast::daemon::kafka
