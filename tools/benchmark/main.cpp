@@ -14,6 +14,7 @@
 #include "outage.hpp"
 #include "report.hpp"
 #include "restart.hpp"
+#include "trouble.hpp"
 #include "worker.hpp"
 
 namespace kfast::bench {
@@ -126,6 +127,14 @@ int run_all(const Options& options) {
     print_outages(outages);
     std::fflush(stdout);
   }
+  std::vector<Trouble> troubles;
+  if (wants(options, "trouble")) {
+    show_progress("a topic in trouble");
+    troubles = measure_troubles(runs(options), admin);
+    show_progress("");
+    print_troubles(troubles);
+    std::fflush(stdout);
+  }
   std::vector<Restart> restarts;
   if (wants(options, "restart")) {
     show_progress("restarts");
@@ -133,7 +142,8 @@ int run_all(const Options& options) {
     show_progress("");
     print_restarts(restarts);
   }
-  return options.json.empty() || write_json(options.json, options, results, outages, restarts)
+  return options.json.empty() ||
+                 write_json(options.json, options, results, outages, troubles, restarts)
              ? EXIT_SUCCESS
              : EXIT_FAILURE;
 }

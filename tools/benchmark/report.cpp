@@ -186,7 +186,7 @@ void print_table(const std::vector<CaseResult>& results) {
 
 bool write_json(const std::string& path, const Options& options,
                 const std::vector<CaseResult>& results, const std::vector<Outage>& outages,
-                const std::vector<Restart>& restarts) {
+                const std::vector<Trouble>& troubles, const std::vector<Restart>& restarts) {
   nlohmann::json json = {{"kfast", kfast_version()},
                          {"librdkafka", rd_kafka_version_str()},
                          {"processor", processor()},
@@ -207,6 +207,9 @@ bool write_json(const std::string& path, const Options& options,
   }
   for (const Outage& outage : outages) {
     json["outages"].push_back(outage);
+  }
+  for (const Trouble& trouble : troubles) {
+    json["troubles"].push_back(trouble);
   }
   for (const Restart& restart : restarts) {
     json["restarts"].push_back(restart);

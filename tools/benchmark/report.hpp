@@ -8,6 +8,7 @@
 #include "outage.hpp"
 #include "plan.hpp"
 #include "restart.hpp"
+#include "trouble.hpp"
 
 namespace kfast::bench {
 
@@ -33,6 +34,7 @@ void print_table(const std::vector<CaseResult>& results);
 [[nodiscard]] bool write_json(const std::string& path, const Options& options,
                               const std::vector<CaseResult>& results,
                               const std::vector<Outage>& outages,
+                              const std::vector<Trouble>& troubles,
                               const std::vector<Restart>& restarts);
 
 }  // namespace kfast::bench
