@@ -52,6 +52,15 @@ def kafka3(witness):
 
 
 @pytest.fixture
+def paused(kafka):
+    """Pauses the broker when called; it runs again at the test's end at the latest."""
+    try:
+        yield lambda: kafka.pause(1)
+    finally:
+        kafka.resume(1)
+
+
+@pytest.fixture
 def kfastd(kafka):
     """kfastd on the one-broker Kafka with its defaults, new for each test; must end cleanly."""
     with Kfastd(config_for(kafka.bootstrap)) as daemon:

@@ -46,15 +46,6 @@ def producer(shared):
         yield producer
 
 
-@pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
-
-
 def numbered(first, count, size=500):
     return [dict(value=b"%d" % n + b"." * size) for n in range(first, first + count)]
 

@@ -18,15 +18,6 @@ NOBODY_WAITS_SO_LONG = 600_000
 
 
 @pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
-
-
-@pytest.fixture
 def patient(kafka):
     """kfastd that waits longer for its brokers than any test."""
     config = config_for(kafka.bootstrap, drain_timeout_ms=NOBODY_WAITS_SO_LONG)

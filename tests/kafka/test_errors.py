@@ -57,15 +57,6 @@ def producer(shared):
         yield producer
 
 
-@pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
-
-
 def code_of(call, *arguments, match, **named) -> int:
     with pytest.raises(KfastError, match=match) as refused:
         call(*arguments, **named)

@@ -18,15 +18,6 @@ from harness.raw_session import RawSession, record_frame
 from harness.worker import Worker
 
 
-@pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
-
-
 # Both dead
 
 

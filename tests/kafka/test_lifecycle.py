@@ -28,15 +28,6 @@ def own_kafka(witness):
         yield cluster
 
 
-@pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
-
-
 def assert_whole(kafka, topic, name, count, duplicates=0, more=0):
     """The digest of `count` records: none missing, in order, at most `duplicates` twice, at most
     `more` that nobody was told of.

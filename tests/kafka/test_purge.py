@@ -12,15 +12,6 @@ RING = {"ring.bytes": "64k", "report.bytes": "256k"}
 IN_FLIGHT = 1024
 
 
-@pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
-
-
 def send_until_full(producer, topic) -> list:
     """The positions of records 0, 1, … as many as fit."""
     sent = []

@@ -28,15 +28,6 @@ def own_kafka(witness):
 
 
 @pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
-
-
-@pytest.fixture
 def producer(kfastd):
     with Producer(kfastd.socket_dir) as producer:
         yield producer
