@@ -270,6 +270,7 @@ Result<ProducerConf, std::vector<Problem>> make_producer_conf(const Cluster& clu
   made.message_timeout_ms = number(made.conf.get(), "message.timeout.ms");
   made.linger_ms = number(made.conf.get(), "queue.buffering.max.ms");
   made.message_max_bytes = number(made.conf.get(), "message.max.bytes");
+  made.sticky_linger_ms = number(made.conf.get(), "sticky.partitioning.linger.ms");
   settle_idempotence(merged, profile, made, errors);
   check_timeout(merged, profile, made, errors);
   if (!errors.empty()) {

@@ -35,6 +35,7 @@ struct ProducerConf {
   std::int64_t message_timeout_ms = 0;  ///< 0: never
   std::int64_t linger_ms = 0;
   std::int64_t message_max_bytes = 0;
+  std::int64_t sticky_linger_ms = 0;
   std::vector<Problem> warnings;     ///< promises weakened; idempotence switched off
   std::vector<Effective> effective;  ///< what was set, in order
 };

@@ -47,6 +47,13 @@ Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, st
   if (rd_kafka_conf_set(raw, "log.queue", "true", why.data(), why.size()) != RD_KAFKA_CONF_OK) {
     return Failure{std::string(why.data())};
   }
+  self->sticky_ =
+      StickyPartitioner::create(config::get_property(raw, "partitioner"),
+                                static_cast<std::uint32_t>(self->conf_.sticky_linger_ms));
+  if (self->sticky_) {
+    // Ours takes the place of librdkafka's, which would not ask for a partition otherwise.
+    rd_kafka_conf_set(raw, "sticky.partitioning.linger.ms", "0", why.data(), why.size());
+  }
   self->rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, raw, why.data(), why.size());
   if (self->rk_ == nullptr) {
     return Failure{"profile " + self->profile_ + ": librdkafka says: " + why.data()};
@@ -62,7 +69,7 @@ Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, st
 
 Instance::~Instance() {
   for (auto& [name, topic] : topics_) {
-    rd_kafka_topic_destroy(topic);
+    rd_kafka_topic_destroy(topic.handle);
   }
   if (queue_ != nullptr) {
     rd_kafka_queue_io_event_enable(queue_, -1, nullptr, 0);
@@ -76,14 +83,22 @@ Instance::~Instance() {
 rd_kafka_topic_t* Instance::topic(std::string_view name) {
   const auto found = topics_.find(std::string(name));
   if (found != topics_.end()) {
-    return found->second;
+    return found->second.handle;
   }
   std::string copy(name);
-  rd_kafka_topic_t* topic = rd_kafka_topic_new(rk_, copy.c_str(), nullptr);
-  if (topic != nullptr) {
-    topics_.emplace(std::move(copy), topic);
+  Topic topic;
+  rd_kafka_topic_conf_t* conf = nullptr;
+  if (sticky_) {
+    topic.sticky = std::make_unique<StickyPartitioner::Topic>(*sticky_);
+    conf = rd_kafka_default_topic_conf_dup(rk_);
+    StickyPartitioner::install(conf);
+    rd_kafka_topic_conf_set_opaque(conf, topic.sticky.get());
   }
-  return topic;
+  topic.handle = rd_kafka_topic_new(rk_, copy.c_str(), conf);
+  if (topic.handle == nullptr) {
+    return nullptr;  // librdkafka has destroyed the configuration
+  }
+  return topics_.emplace(std::move(copy), std::move(topic)).first->second.handle;
 }
 
 rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {

@@ -13,6 +13,7 @@
 #include "config/kafka_conf.hpp"
 #include "config/result.hpp"
 #include "kafka/broker_statistics.hpp"
+#include "kafka/sticky_partitioner.hpp"
 #include "kfast/ipc/fd.hpp"
 #include "kfast/ipc/frame.hpp"
 #include "telemetry/counters.hpp"
@@ -79,6 +80,13 @@ class Instance {
   /// gives its handle back. Null when librdkafka refuses the name.
   [[nodiscard]] rd_kafka_topic_t* topic(std::string_view name);
 
+  /// Says what time it is, in ms of a clock that never goes back, before a round's records.
+  void round_begins(std::int64_t now_ms) {
+    if (sticky_) {
+      sticky_->round_begins(now_ms);
+    }
+  }
+
   /// Hands a record over. RD_KAFKA_RESP_ERR_NO_ERROR: an outcome will come. Else it was not taken
   /// and the code says why.
   [[nodiscard]] rd_kafka_resp_err_t produce(ProduceRequest request);
@@ -115,6 +123,11 @@ class Instance {
   Instance(config::ProducerConf conf, std::string cluster, std::string profile,
            telemetry::ProfileBlock& stats, telemetry::StatsSegment& segment);
 
+  struct Topic {
+    rd_kafka_topic_t* handle = nullptr;
+    std::unique_ptr<StickyPartitioner::Topic> sticky;  // librdkafka holds its address
+  };
+
   void on_delivery_event(rd_kafka_event_t* event, EventHandler& handler);
   void on_error_event(rd_kafka_event_t* event);
   void on_log_event(rd_kafka_event_t* event);
@@ -128,9 +141,10 @@ class Instance {
   std::string profile_;
   telemetry::ProfileBlock& stats_;
   BrokerStatistics brokers_;
+  std::unique_ptr<StickyPartitioner> sticky_;  // null: nothing is sticky
   rd_kafka_t* rk_ = nullptr;
   rd_kafka_queue_t* queue_ = nullptr;
-  std::unordered_map<std::string, rd_kafka_topic_t*> topics_;
+  std::unordered_map<std::string, Topic> topics_;
   std::uint64_t in_flight_ = 0;
   bool fatal_ = false;
   bool troubled_ = false;  // an error event came since the last delivery

@@ -155,7 +155,11 @@ std::uint64_t Shard::took(std::uint16_t index, const channel::TakeResult& taken,
 }
 
 void Shard::read_clocks() {
-  const auto step = wall_clock_.read(now_ms(CLOCK_REALTIME_COARSE), now_ms(CLOCK_MONOTONIC_COARSE));
+  const std::int64_t monotonic_ms = now_ms(CLOCK_MONOTONIC_COARSE);
+  for (auto& [name, profile] : profiles_) {
+    profile.instance->round_begins(monotonic_ms);
+  }
+  const auto step = wall_clock_.read(now_ms(CLOCK_REALTIME_COARSE), monotonic_ms);
   if (!step) {
     return;
   }

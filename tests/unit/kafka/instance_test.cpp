@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -22,6 +23,8 @@ namespace kfast::daemon::kafka {
 namespace {
 
 constexpr std::size_t kMostBytes = 2000;  // message.max.bytes
+constexpr std::int32_t kPartitions = 12;  // of the topic "spread"
+constexpr std::int64_t kStickyMs = 25;    // sticky.partitioning.linger.ms
 
 std::int64_t now_ms() {
   timespec now{};
@@ -39,6 +42,7 @@ class Broker {
     rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
     cluster_ = rd_kafka_mock_cluster_new(rk_, 1);
     rd_kafka_mock_topic_create(cluster_, "orders", 1, 1);
+    rd_kafka_mock_topic_create(cluster_, "spread", kPartitions, 1);
   }
   ~Broker() {
     rd_kafka_mock_cluster_destroy(cluster_);
@@ -99,7 +103,8 @@ class InstanceTest : public ::testing::Test, private EventHandler {
         "default",
         "main",
         {{.name = "message.max.bytes", .value = std::to_string(kMostBytes)},
-         {.name = "linger.ms", .value = "0"}},
+         {.name = "linger.ms", .value = "0"},
+         {.name = "sticky.partitioning.linger.ms", .value = std::to_string(kStickyMs)}},
         {}};
     auto conf = config::make_producer_conf(cluster, profile);
     ASSERT_TRUE(conf.ok());
@@ -116,9 +121,13 @@ class InstanceTest : public ::testing::Test, private EventHandler {
     }
   }
 
-  rd_kafka_resp_err_t produce(const std::string& value, std::uint64_t opaque,
-                              std::int64_t sent_ms) {
+  rd_kafka_resp_err_t produce(const std::string& value, std::uint64_t opaque, std::int64_t sent_ms,
+                              const std::string* key = nullptr) {
     ProduceRequest request;
+    if (key != nullptr) {
+      request.key = key->data();
+      request.key_size = key->size();
+    }
     request.topic = topic_;
     request.timestamp_ms = sent_ms;
     request.value = value.data();
@@ -133,6 +142,21 @@ class InstanceTest : public ::testing::Test, private EventHandler {
   }
   void on_delivery(const DeliveryReport& report) override {
     (report.purged ? purged_ : delivered_).insert(report.opaque);
+    partition_[report.opaque] = report.partition;
+  }
+  /// The partitions that ten records take at this time.
+  std::set<std::int32_t> partitions_at(std::int64_t ms, const std::string* key = nullptr) {
+    instance_->round_begins(ms);
+    partition_.clear();
+    for (std::uint64_t n = 0; n < 10; ++n) {
+      EXPECT_EQ(produce("value", n, now_ms(), key), RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+    serve_all();
+    std::set<std::int32_t> found;
+    for (const auto& [opaque, partition] : partition_) {
+      found.insert(partition);
+    }
+    return found;
   }
 
   Broker broker_;
@@ -144,6 +168,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
   rd_kafka_topic_t* topic_ = nullptr;
   std::multiset<std::uint64_t> delivered_;
   std::multiset<std::uint64_t> purged_;
+  std::map<std::uint64_t, std::int32_t> partition_;
 };
 
 TEST_F(InstanceTest, RecordsKeepTheirOrderAndTheTimeOfTheirSend) {
@@ -158,6 +183,44 @@ TEST_F(InstanceTest, RecordsKeepTheirOrderAndTheTimeOfTheirSend) {
   for (std::size_t n = 0; n < sent.size(); ++n) {
     EXPECT_EQ(read.at(n).value, std::to_string(n));
     EXPECT_EQ(read.at(n).timestamp, sent.at(n));
+  }
+}
+
+TEST_F(InstanceTest, RecordsWithoutAKeyStayWithAPartitionForAWhile) {
+  topic_ = instance_->topic("spread");
+  partitions_at(0);  // librdkafka knows the partitions from now on
+  std::set<std::int32_t> all;
+  // Past the point where 32 bits of milliseconds begin again.
+  std::int64_t ms = (std::int64_t{1} << 32) - 10 * kStickyMs;
+  for (int n = 0; n < 40; ++n) {
+    const std::set<std::int32_t> first = partitions_at(ms);
+    EXPECT_EQ(first.size(), 1U);
+    EXPECT_EQ(partitions_at(ms + kStickyMs - 1), first);
+    all.insert(first.begin(), first.end());
+    ms += kStickyMs;
+  }
+  EXPECT_GT(all.size(), 1U);
+}
+
+TEST_F(InstanceTest, KeysGoWhereJavaSendsThemAtAnyTime) {
+  topic_ = instance_->topic("spread");
+  std::int64_t ms = 0;
+  for (const std::string& key : {std::string("a"), std::string("order 17"), std::string()}) {
+    const std::int32_t expected = rd_kafka_msg_partitioner_murmur2(topic_, key.data(), key.size(),
+                                                                   kPartitions, nullptr, nullptr);
+    for (int n = 0; n < 3; ++n, ms += kStickyMs) {
+      EXPECT_EQ(partitions_at(ms, &key), std::set<std::int32_t>{expected}) << key;
+    }
+  }
+}
+
+TEST(StickyPartitioner, IsForPartitionersThatSpreadNullKeysOnly) {
+  for (const char* name : {"random", "consistent_random", "murmur2_random", "fnv1a_random"}) {
+    EXPECT_NE(StickyPartitioner::create(name, 10), nullptr) << name;
+    EXPECT_EQ(StickyPartitioner::create(name, 0), nullptr) << name;
+  }
+  for (const char* name : {"consistent", "murmur2", "fnv1a"}) {
+    EXPECT_EQ(StickyPartitioner::create(name, 10), nullptr) << name;
   }
 }
 
