@@ -11,14 +11,13 @@ from harness.mock_broker import MockBroker
 from harness.raw_session import RawSession
 from harness.worker import Worker
 
-# Runs kfastd with a child that is not its own, which ends when the file is there.
+# Runs kfastd with a child that is not its own, which ends when the other end of the FIFO is opened and closed.
 _WITH_ORPHAN = """#!{python}
-import os, sys, time
+import os, sys
 child = os.fork()
 if child == 0:
     os.closerange(0, 3)
-    while not os.path.exists("{directory}/end"):
-        time.sleep(0.01)
+    open("{directory}/end", "rb").read()
     os._exit(0)
 print("orphan", child, flush=True)
 os.execv("{kfastd}", ["kfastd", *sys.argv[1:]])
@@ -74,11 +73,12 @@ def test_a_keeper_passes_on_what_it_has_with_hardly_a_descriptor_left(config, tm
 
 
 def test_a_keeper_reaps_children_that_are_not_its_own(config, tmp_path):
+    os.mkfifo(tmp_path / "end")
     binary = script(tmp_path, _WITH_ORPHAN, python=sys.executable)
     with Kfastd(config, binary=binary, arguments=("--keeper",)) as kfastd:
         orphan = kfastd.wait_log(r"orphan (\d+)").group(1)
         pidfd = os.pidfd_open(int(orphan))
-        (tmp_path / "end").touch()
+        (tmp_path / "end").open("wb").close()
         try:
             while True:
                 signal.pidfd_send_signal(pidfd, 0)  # succeeds for a zombie
