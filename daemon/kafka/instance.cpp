@@ -50,9 +50,10 @@ Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, st
   self->sticky_ =
       StickyPartitioner::create(config::get_property(raw, "partitioner"),
                                 static_cast<std::uint32_t>(self->conf_.sticky_linger_ms));
-  if (self->sticky_) {
-    // Ours takes the place of librdkafka's, which would not ask for a partition otherwise.
-    rd_kafka_conf_set(raw, "sticky.partitioning.linger.ms", "0", why.data(), why.size());
+  // Ours takes the place of librdkafka's, which would not ask for a partition otherwise.
+  if (self->sticky_ && rd_kafka_conf_set(raw, "sticky.partitioning.linger.ms", "0", why.data(),
+                                         why.size()) != RD_KAFKA_CONF_OK) {
+    return Failure{std::string(why.data())};
   }
   self->rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, raw, why.data(), why.size());
   if (self->rk_ == nullptr) {

@@ -47,9 +47,11 @@ std::int32_t StickyPartitioner::stick(Topic& at, const rd_kafka_topic_t* topic,
   const std::uint32_t now = now_ms_.load(std::memory_order_relaxed);
   const std::uint64_t choice = at.choice_.load(std::memory_order_relaxed);
   const auto chosen = static_cast<std::uint32_t>(choice);
+  // Between 1 and linger_ms_ where it still holds. A topic that rested for weeks has any value here.
+  const std::uint32_t left_ms = static_cast<std::uint32_t>(choice >> 32U) - now;
   // The topic may have been made again with fewer partitions.
-  if (chosen < static_cast<std::uint32_t>(partitions) &&
-      static_cast<std::int32_t>(static_cast<std::uint32_t>(choice >> 32U) - now) > 0) {
+  if (left_ms - 1 < linger_ms_ && chosen < static_cast<std::uint32_t>(partitions) &&
+      has_leader(at, topic, static_cast<std::int32_t>(chosen), now)) {
     return static_cast<std::int32_t>(chosen);
   }
   // One that has a leader, if the first that it tries has none.
@@ -58,7 +60,17 @@ std::int32_t StickyPartitioner::stick(Topic& at, const rd_kafka_topic_t* topic,
   at.choice_.store(
       static_cast<std::uint64_t>(now + linger_ms_) << 32U | static_cast<std::uint32_t>(next),
       std::memory_order_relaxed);
+  at.looked_ms_.store(now, std::memory_order_relaxed);
   return next;
+}
+
+bool StickyPartitioner::has_leader(Topic& at, const rd_kafka_topic_t* topic, std::int32_t partition,
+                                   std::uint32_t now_ms) {
+  if (at.looked_ms_.load(std::memory_order_relaxed) == now_ms) {
+    return true;
+  }
+  at.looked_ms_.store(now_ms, std::memory_order_relaxed);
+  return rd_kafka_topic_partition_available(topic, partition) != 0;
 }
 
 }  // namespace kfast::daemon::kafka

@@ -1,4 +1,5 @@
-// Which partition a record goes to that has neither a partition nor a key: one for a while, then another.
+// Which partition a record goes to that has neither a partition nor a key: one for a while, then
+// another.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -12,8 +13,9 @@
 namespace kfast::daemon::kafka {
 
 /// librdkafka's sticky partitioning (sticky.partitioning.linger.ms), with the time of the shard's
-/// round instead of a clock reading for each record, and one look at a partition's leader each time
-/// that it is chosen. Keys go where librdkafka's partitioner of that name sends them.
+/// round instead of a clock reading for each record, and a look at the partition's leader when that
+/// time has changed instead of one for each record. Keys go where librdkafka's partitioner of that
+/// name sends them.
 ///
 /// Lifecycle: made before the producer, outlives it. round_begins() is one thread's; librdkafka
 /// asks for partitions on the thread that produces and, for records of topics that it came to know
@@ -29,8 +31,11 @@ class StickyPartitioner {
     friend class StickyPartitioner;
     const StickyPartitioner& owner_;
     /// When another is chosen, in ms modulo 2^32, above the partition's 32 bits: one word, because
-    /// two threads may choose. Nothing else hangs on it, so it is relaxed, and there is no partner.
+    /// two threads may choose. Nothing else hangs on it or on the next, so they are relaxed, and
+    /// there is no partner.
     std::atomic<std::uint64_t> choice_{kNone};
+    /// When its leader was looked at.
+    std::atomic<std::uint32_t> looked_ms_{0};
   };
 
   /// Null where `partitioner` sends null keys where it sends all keys, or where `linger_ms` is 0:
@@ -57,6 +62,8 @@ class StickyPartitioner {
                                    std::int32_t partitions, void* opaque, void* record);
   [[nodiscard]] std::int32_t stick(Topic& at, const rd_kafka_topic_t* topic,
                                    std::int32_t partitions) const;
+  [[nodiscard]] static bool has_leader(Topic& at, const rd_kafka_topic_t* topic,
+                                       std::int32_t partition, std::uint32_t now_ms);
 
   Keyed keyed_;
   bool empty_is_null_;

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdint>
@@ -22,9 +24,9 @@
 namespace kfast::daemon::kafka {
 namespace {
 
-constexpr std::size_t kMostBytes = 2000;  // message.max.bytes
-constexpr std::int32_t kPartitions = 12;  // of the topic "spread"
-constexpr std::int64_t kStickyMs = 25;    // sticky.partitioning.linger.ms
+constexpr std::size_t kMostBytes = 2000;    // message.max.bytes
+constexpr std::int32_t kPartitions = 12;    // of the topic "spread"
+constexpr std::int64_t kStickyMs = 60'000;  // sticky.partitioning.linger.ms
 
 std::int64_t now_ms() {
   timespec now{};
@@ -41,6 +43,8 @@ class Broker {
     rd_kafka_conf_set(conf, "log_level", "3", why.data(), why.size());
     rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
     cluster_ = rd_kafka_mock_cluster_new(rk_, 1);
+    // From 10 on its answer names the leader, also where there is none: librdkafka 2.8.0 dies of it.
+    rd_kafka_mock_set_apiversion(cluster_, kProduce, 0, 9);
     rd_kafka_mock_topic_create(cluster_, "orders", 1, 1);
     rd_kafka_mock_topic_create(cluster_, "spread", kPartitions, 1);
   }
@@ -53,8 +57,11 @@ class Broker {
 
   [[nodiscard]] std::string bootstrap() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
   void fail_next_produce(rd_kafka_resp_err_t error) {
-    constexpr std::int16_t kProduce = 0;
     rd_kafka_mock_push_request_errors(cluster_, kProduce, 1, error);
+  }
+
+  void set_leader(std::int32_t partition_of_spread, std::int32_t broker) {
+    rd_kafka_mock_partition_set_leader(cluster_, "spread", partition_of_spread, broker);
   }
 
   struct Read {
@@ -90,6 +97,8 @@ class Broker {
   }
 
  private:
+  static constexpr std::int16_t kProduce = 0;  // the request's number
+
   rd_kafka_t* rk_ = nullptr;
   rd_kafka_mock_cluster_t* cluster_ = nullptr;
 };
@@ -139,6 +148,14 @@ class InstanceTest : public ::testing::Test, private EventHandler {
     while (instance_->in_flight() != 0) {
       instance_->serve(*this, 64);
     }
+  }
+  /// Gives up after so long.
+  void serve_when_there_is_something(int at_most_ms) {
+    pollfd fd{wake_.get(), POLLIN, 0};
+    static_cast<void>(::poll(&fd, 1, at_most_ms));
+    std::uint64_t ignored = 0;
+    static_cast<void>(::read(wake_.get(), &ignored, sizeof ignored));
+    instance_->serve(*this, 64);
   }
   void on_delivery(const DeliveryReport& report) override {
     (report.purged ? purged_ : delivered_).insert(report.opaque);
@@ -200,6 +217,38 @@ TEST_F(InstanceTest, RecordsWithoutAKeyStayWithAPartitionForAWhile) {
     ms += kStickyMs;
   }
   EXPECT_GT(all.size(), 1U);
+}
+
+TEST_F(InstanceTest, ATopicThatRestedForWeeksChoosesAnotherPartitionAsOthersDo) {
+  topic_ = instance_->topic("spread");
+  partitions_at(0);
+  int others = 0;
+  for (std::int64_t n = 1; n <= 40; ++n) {
+    const std::int64_t ms = n << 32;
+    const std::set<std::int32_t> before = partitions_at(ms);
+    // Modulo 2^32 the old choice lies ahead of this.
+    others += partitions_at(ms + (std::int64_t{1} << 31) + 2 * kStickyMs) == before ? 0 : 1;
+  }
+  EXPECT_GT(others, 0);
+}
+
+TEST_F(InstanceTest, APartitionThatLostItsLeaderIsLeftBeforeItsTime) {
+  topic_ = instance_->topic("spread");
+  partitions_at(0);
+  const std::int64_t ms = kStickyMs;
+  const std::int32_t chosen = *partitions_at(ms).begin();
+  broker_.set_leader(chosen, -1);
+  partition_.clear();
+  // What goes to it before librdkafka knows waits there, so only others are reported.
+  for (std::uint64_t n = 0; partition_.empty(); ++n) {
+    instance_->round_begins(ms + static_cast<std::int64_t>(n % 2));  // it changes, and stays
+    ASSERT_EQ(produce("value", n, now_ms()), RD_KAFKA_RESP_ERR_NO_ERROR);
+    serve_when_there_is_something(10);
+  }
+  EXPECT_NE(partition_.begin()->second, chosen);
+  broker_.set_leader(chosen, 1);
+  serve_all();
+  EXPECT_TRUE(purged_.empty());
 }
 
 TEST_F(InstanceTest, KeysGoWhereJavaSendsThemAtAnyTime) {
