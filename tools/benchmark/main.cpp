@@ -11,23 +11,13 @@
 #include "daemon_process.hpp"
 #include "kafka_admin.hpp"
 #include "kfast/ipc/fd.hpp"
-#include "outage.hpp"
+#include "progress.hpp"
 #include "report.hpp"
-#include "restart.hpp"
-#include "trouble.hpp"
+#include "special.hpp"
 #include "worker.hpp"
 
 namespace kfast::bench {
 namespace {
-
-/// On a terminal one line that is written over; elsewhere, a line each.
-void show_progress(const std::string& text) {
-  if (::isatty(STDERR_FILENO) == 1) {
-    std::fprintf(stderr, text.empty() ? "\r%-78.78s\r" : "\r%-78.78s", text.c_str());
-  } else if (!text.empty()) {
-    std::fprintf(stderr, "%s\n", text.c_str());
-  }
-}
 
 /// Runs this program again as a worker, and reads what it measured.
 Measurement measure(const Task& task) {
@@ -119,33 +109,10 @@ int run_all(const Options& options) {
     print_table(results);
     std::fflush(stdout);
   }
-  std::vector<Outage> outages;
-  if (options.kafka_pid != 0 && wants(options, "outage")) {
-    show_progress("outages");
-    outages = measure_outages(options.kafka_pid, runs(options), admin);
-    show_progress("");
-    print_outages(outages);
-    std::fflush(stdout);
-  }
-  std::vector<Trouble> troubles;
-  if (wants(options, "trouble")) {
-    show_progress("a topic in trouble");
-    troubles = measure_troubles(runs(options), admin);
-    show_progress("");
-    print_troubles(troubles);
-    std::fflush(stdout);
-  }
-  std::vector<Restart> restarts;
-  if (wants(options, "restart")) {
-    show_progress("restarts");
-    restarts = measure_restarts(daemon, options.brokers, runs(options), admin);
-    show_progress("");
-    print_restarts(restarts);
-  }
-  return options.json.empty() ||
-                 write_json(options.json, options, results, outages, troubles, restarts)
-             ? EXIT_SUCCESS
-             : EXIT_FAILURE;
+  Ground ground{options, admin, daemon};
+  const nlohmann::json special = run_special_measurements(ground);
+  return options.json.empty() || write_json(options.json, options, results, special) ? EXIT_SUCCESS
+                                                                                     : EXIT_FAILURE;
 }
 
 int run_worker(const std::string& text) {

@@ -121,15 +121,6 @@ Outage one_outage(const Broker& broker, const std::string& topic, std::uint64_t&
   return outage;
 }
 
-double median_of(const std::vector<Outage>& outages, double Outage::*field) {
-  std::vector<double> values;
-  for (const Outage& outage : outages) {
-    values.push_back(outage.*field);
-  }
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
-
 }  // namespace
 
 void to_json(nlohmann::json& json, const Outage& outage) {

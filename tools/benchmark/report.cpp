@@ -185,8 +185,7 @@ void print_table(const std::vector<CaseResult>& results) {
 }
 
 bool write_json(const std::string& path, const Options& options,
-                const std::vector<CaseResult>& results, const std::vector<Outage>& outages,
-                const std::vector<Trouble>& troubles, const std::vector<Restart>& restarts) {
+                const std::vector<CaseResult>& results, const nlohmann::json& special) {
   nlohmann::json json = {{"kfast", kfast_version()},
                          {"librdkafka", rd_kafka_version_str()},
                          {"processor", processor()},
@@ -205,15 +204,7 @@ bool write_json(const std::string& path, const Options& options,
                               {"all", series.runs}});
     }
   }
-  for (const Outage& outage : outages) {
-    json["outages"].push_back(outage);
-  }
-  for (const Trouble& trouble : troubles) {
-    json["troubles"].push_back(trouble);
-  }
-  for (const Restart& restart : restarts) {
-    json["restarts"].push_back(restart);
-  }
+  json.update(special);
   std::ofstream file(path);
   file << json.dump(2) << '\n';
   if (!file.flush()) {

@@ -1,14 +1,12 @@
 // The tables and the JSON file.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "measurement.hpp"
-#include "outage.hpp"
 #include "plan.hpp"
-#include "restart.hpp"
-#include "trouble.hpp"
 
 namespace kfast::bench {
 
@@ -30,11 +28,9 @@ struct CaseResult {
 void print_circumstances(const Options& options);
 /// One table, with ratios to rd_kafka_produce and rd_kafka_produce_batch of the same case.
 void print_table(const std::vector<CaseResult>& results);
-/// Everything, every run. False, after a sentence on stderr, when the file cannot be written.
+/// Everything, every run; `special` by its own keys. False, after a sentence on stderr, when the file cannot be written.
 [[nodiscard]] bool write_json(const std::string& path, const Options& options,
                               const std::vector<CaseResult>& results,
-                              const std::vector<Outage>& outages,
-                              const std::vector<Trouble>& troubles,
-                              const std::vector<Restart>& restarts);
+                              const nlohmann::json& special);
 
 }  // namespace kfast::bench

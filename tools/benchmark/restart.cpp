@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -66,15 +65,6 @@ double librdkafka_start(const std::string& brokers, const std::string& topic) {
     give_up("librdkafka did not deliver a record");
   }
   return took;
-}
-
-double median_of(const std::vector<Restart>& restarts, double Restart::*field) {
-  std::vector<double> values;
-  for (const Restart& restart : restarts) {
-    values.push_back(restart.*field);
-  }
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
 }
 
 }  // namespace

@@ -27,6 +27,17 @@ namespace kfast::bench {
   return *at;
 }
 
+/// The middle one of a figure of several runs; 0 when there are none.
+template <typename Run>
+[[nodiscard]] double median_of(const std::vector<Run>& runs, double Run::*figure) {
+  std::vector<double> values;
+  for (const Run& run : runs) {
+    values.push_back(run.*figure);
+  }
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
 /// Sleeps until a time of CLOCK_MONOTONIC; returns at once when that is over.
 inline void sleep_until_ns(std::uint64_t due) {
   if (now_ns(CLOCK_MONOTONIC) < due) {

@@ -1,0 +1,58 @@
+#include "special.hpp"
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "outage.hpp"
+#include "progress.hpp"
+#include "restart.hpp"
+#include "trouble.hpp"
+
+namespace kfast::bench {
+namespace {
+
+template <typename Figures>
+nlohmann::json printed(const Figures& figures, void (*print)(const Figures&)) {
+  show_progress("");
+  print(figures);
+  return figures;
+}
+
+nlohmann::json outages(Ground& g) {
+  return printed(measure_outages(g.options.kafka_pid, runs(g.options), g.admin), print_outages);
+}
+nlohmann::json troubles(Ground& g) {
+  return printed(measure_troubles(runs(g.options), g.admin), print_troubles);
+}
+nlohmann::json restarts(Ground& g) {
+  return printed(measure_restarts(g.daemon, g.options.brokers, runs(g.options), g.admin),
+                 print_restarts);
+}
+
+constexpr auto kAll = std::to_array<Special>({
+    {"outage", "outages", "outages", true, outages},
+    {"trouble", "a topic in trouble", "troubles", false, troubles},
+    {"restart", "restarts", "restarts", false, restarts},
+});
+
+}  // namespace
+
+std::span<const Special> special_measurements() {
+  return kAll;
+}
+
+nlohmann::json run_special_measurements(Ground& ground) {
+  nlohmann::json figures = nlohmann::json::object();
+  for (const Special& special : kAll) {
+    if (wants(ground.options, special.name) &&
+        (!special.stops_broker || ground.options.kafka_pid != 0)) {
+      show_progress(special.what);
+      figures[special.key] = special.run(ground);
+      std::fflush(stdout);
+    }
+  }
+  return figures;
+}
+
+}  // namespace kfast::bench
