@@ -60,9 +60,38 @@ auto in_turn(kfast_producer_t* producer, Call call) noexcept {
                                                   const void* key, size_t key_size,
                                                   const void* value, size_t value_size) noexcept {
   return in_turn(producer, [&]() noexcept -> int64_t {
-    return producer->is_forked() ? producer->forked()
-                                 : producer->send(topic, key, key_size, value, value_size);
+    return producer->is_usable() ? producer->send(topic, key, key_size, value, value_size)
+                                 : producer->unusable();
   });
+}
+
+/// Makes a producer by `how`, which opens it or begins to.
+int make_producer(const kfast_options_t* options, kfast_producer_t** producer, char* errstr,
+                  size_t errstr_size,
+                  int (kfast::client::Producer::*how)(
+                      const kfast::client::Options&, kfast::client::ErrorText&) noexcept) noexcept {
+  kfast::client::ErrorText why;
+  if (producer == nullptr) {
+    why.set("producer may not be NULL");
+    why.copy_to(errstr, errstr_size);
+    return KFAST_ERR_INVALID;
+  }
+  *producer = nullptr;
+  auto* made = make<kfast_producer>();
+  if (made == nullptr) {
+    why.set("no memory for a producer");
+    why.copy_to(errstr, errstr_size);
+    return KFAST_ERR_NO_MEMORY;
+  }
+  const kfast::client::Options defaults;
+  const int code = (made->*how)(options == nullptr ? defaults : *options, why);
+  if (code != KFAST_OK) {
+    why.copy_to(errstr, errstr_size);
+    destroy(made);
+    return code;
+  }
+  *producer = made;
+  return KFAST_OK;
 }
 
 }  // namespace
@@ -94,28 +123,16 @@ int kfast_options_set(kfast_options_t* options, const char* name, const char* va
 
 int kfast_producer_open(const kfast_options_t* options, kfast_producer_t** producer, char* errstr,
                         size_t errstr_size) {
-  kfast::client::ErrorText why;
-  if (producer == nullptr) {
-    why.set("producer may not be NULL");
-    why.copy_to(errstr, errstr_size);
-    return KFAST_ERR_INVALID;
-  }
-  *producer = nullptr;
-  auto* made = make<kfast_producer>();
-  if (made == nullptr) {
-    why.set("no memory for a producer");
-    why.copy_to(errstr, errstr_size);
-    return KFAST_ERR_NO_MEMORY;
-  }
-  const kfast::client::Options defaults;
-  const int code = made->open(options == nullptr ? defaults : *options, why);
-  if (code != KFAST_OK) {
-    why.copy_to(errstr, errstr_size);
-    destroy(made);
-    return code;
-  }
-  *producer = made;
-  return KFAST_OK;
+  return make_producer(options, producer, errstr, errstr_size, &kfast_producer::open);
+}
+
+int kfast_producer_begin(const kfast_options_t* options, kfast_producer_t** producer, char* errstr,
+                         size_t errstr_size) {
+  return make_producer(options, producer, errstr, errstr_size, &kfast_producer::begin);
+}
+
+int kfast_producer_ready(kfast_producer_t* producer, int timeout_ms) {
+  return producer->ready(timeout_ms);
 }
 
 void kfast_producer_close(kfast_producer_t* producer) {
@@ -213,6 +230,14 @@ int kfast_flush(kfast_producer_t* producer, int timeout_ms) {
 
 int kfast_purge(kfast_producer_t* producer) {
   return in_turn(producer, [&]() noexcept { return producer->purge(); });
+}
+
+int kfast_flush_to(kfast_producer_t* producer, int64_t position, int timeout_ms) {
+  return in_turn(producer, [&]() noexcept { return producer->flush_to(position, timeout_ms); });
+}
+
+int kfast_bell(kfast_producer_t* producer, void* hello, char* path, size_t path_size) {
+  return in_turn(producer, [&]() noexcept { return producer->bell(hello, path, path_size); });
 }
 
 uint64_t kfast_used_bytes(kfast_producer_t* producer) {

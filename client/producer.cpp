@@ -1,4 +1,4 @@
-// Opening, coming back after kfastd was replaced, and waiting.
+// Coming back after kfastd was replaced, waiting, and what the worker asks for.
 #include "producer.hpp"
 
 #include <poll.h>
@@ -12,30 +12,8 @@
 namespace kfast::client {
 namespace {
 
-/// How often a send looks at its socket, by the clock that it reads anyway.
-constexpr std::uint64_t kLookEveryMs = 100;
-constexpr std::int64_t kHandshakeLookMs = 10;
 /// Messages that one call takes from the socket at most.
 constexpr int kMostMessages = 16;
-constexpr std::size_t kFdsOfOpened = 4;
-constexpr std::size_t kFdsOfResumed = 3;
-
-ChannelFds take_fds(Session& session, bool resumed) noexcept {
-  ChannelFds fds;
-  std::size_t next = 0;
-  if (!resumed) {
-    fds.c2d = session.take_fd(next++);
-  }
-  fds.d2c = session.take_fd(next++);
-  fds.doorbell = session.take_fd(next++);
-  fds.shard = session.take_fd(next);
-  return fds;
-}
-
-void poll_socket(int socket, int timeout_ms) noexcept {
-  pollfd watched{socket, POLLIN, 0};  // a negative socket is ignored by poll
-  static_cast<void>(::poll(&watched, 1, timeout_ms));
-}
 
 }  // namespace
 
@@ -49,92 +27,26 @@ Producer::~Producer() {
   session_.say_close(channel_.number());
   KFAST_KILL_POINT("client.close.told");
   session_.drop();
-  if (guard_.is_open() && is_shared()) {
+  if (threads_open_) {
     threads_.close();
   }
 }
 
-int Producer::open(const Options& options, ErrorText& why) noexcept {
-  options_ = options;
-  if (!guard_.open(options_.thread_safe())) {
-    why.format(
-        "cannot set up the guard against fork(): %s; it needs one page and Linux 4.14 or newer",
-        std::strerror(errno));
-    return KFAST_ERR_NO_MEMORY;
+ChannelFds Producer::take_fds(bool resumed) noexcept {
+  ChannelFds fds;
+  std::size_t next = 0;
+  if (!resumed) {
+    fds.c2d = session_.take_fd(next++);
   }
-  if (const int code = options_.resolve(why); code != KFAST_OK) {
-    return code;
-  }
-  if (const int code = session_.prepare(options_, why); code != KFAST_OK) {
-    return code;
-  }
-  if (is_shared()) {
-    if (const int code = threads_.open(why); code != KFAST_OK) {
-      return code;
-    }
-  }
-  const Deadline deadline(options_.connect_timeout_ms());
-  if (const int code = open_session(deadline, why); code != KFAST_OK) {
-    return code;
-  }
-  last_look_ms_ = wall_ms();
-  look_every_ms_ = kLookEveryMs;
-  // kfastd has not been asked to tell of reports. So that a worker which waits before it ever looks
-  // does not wait for ever, the descriptor has it look once.
-  session_.readiness().ring_in(0);
-  return KFAST_OK;
+  fds.d2c = session_.take_fd(next++);
+  fds.doorbell = session_.take_fd(next++);
+  fds.shard = session_.take_fd(next);
+  return fds;
 }
 
-int Producer::open_session(const Deadline& deadline, ErrorText& why) noexcept {
-  // A full queue of new sessions is the one failure to connect that passes by itself; there is
-  // nothing to poll for.
-  for (;;) {
-    const int code = session_.connect(why);
-    if (code == KFAST_OK) {
-      break;
-    }
-    if (code != KFAST_ERR_TIMED_OUT || deadline.passed()) {
-      return code;
-    }
-    poll_socket(-1, deadline.poll_ms(kHandshakeLookMs));
-  }
-  for (;;) {
-    switch (session_.step(why)) {
-      case Event::nothing:
-        if (deadline.passed()) {
-          why.format(
-              "kfastd accepted the connection on %s and gave no answer in %lld ms: it hangs, is "
-              "stopped or is overloaded; see `kfastctl health`, or raise connect.timeout.ms",
-              session_.path(), static_cast<long long>(options_.connect_timeout_ms()));
-          return KFAST_ERR_TIMED_OUT;
-        }
-        poll_socket(session_.socket(), deadline.poll_ms());
-        break;
-      case Event::welcomed:
-        if (!session_.ask_to_open(why)) {
-          return session_.code();
-        }
-        break;
-      case Event::opened:
-        return open_channel(why);
-      case Event::lost:
-      case Event::ended:
-        return session_.code();
-      case Event::wake:
-      case Event::noticed:
-        break;
-    }
-  }
-}
-
-int Producer::open_channel(ErrorText& why) noexcept {
-  if (session_.fd_count() != kFdsOfOpened) {
-    why.format("kfastd passed %zu descriptors where %zu belong: it is broken, or not kfastd",
-               session_.fd_count(), kFdsOfOpened);
-    return KFAST_ERR_PROTOCOL;
-  }
-  ChannelFds fds = take_fds(session_, false);
-  return channel_.open(session_.opened(), fds, options_.reports(), why);
+void Producer::poll_socket(int socket, int timeout_ms) noexcept {
+  pollfd watched{socket, POLLIN, 0};  // a negative socket is ignored by poll
+  static_cast<void>(::poll(&watched, 1, timeout_ms));
 }
 
 // ---- the session, between the worker's calls ----------------------------------------------------
@@ -213,7 +125,7 @@ void Producer::take_over() noexcept {
   KFAST_KILL_POINT("client.resume.opened");
   int code = KFAST_ERR_PROTOCOL;
   if (session_.fd_count() == kFdsOfResumed) {
-    ChannelFds fds = take_fds(session_, true);
+    ChannelFds fds = take_fds(true);
     code = channel_.hand_over(session_.opened(), fds, away_why_);
   } else {
     away_why_.format("kfastd passed %zu descriptors where %zu belong: it is broken",
@@ -286,8 +198,8 @@ void Producer::end_turn(int begun, bool failed) noexcept {
 // ---- what the worker asks for -------------------------------------------------------------------
 
 int Producer::reports(kfast_report_t* out, void** opaques, std::size_t max) noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (out == nullptr && max != 0) {
     error_.set("reports may not be NULL when max is not 0");
@@ -327,12 +239,25 @@ int Producer::reports(kfast_report_t* out, void** opaques, std::size_t max) noex
 }
 
 int Producer::flush(int timeout_ms) noexcept {
-  if (guard_.forked()) {
-    return forked();
-  }
-  const Deadline deadline(timeout_ms);
   // Other threads may send all the while.
-  const std::uint64_t end = channel_.tail();
+  return guard_.usable() ? wait_for_outcomes(channel_.tail(), timeout_ms) : unusable();
+}
+
+int Producer::flush_to(std::int64_t position, int timeout_ms) noexcept {
+  if (!guard_.usable()) {
+    return unusable();
+  }
+  if (position < 0 || static_cast<std::uint64_t>(position) >= channel_.tail()) {
+    error_.format("position %lld: no send returned it", static_cast<long long>(position));
+    return KFAST_ERR_INVALID;
+  }
+  // The head stands at the ends of frames only, so it is past the record when it is past its first
+  // byte.
+  return wait_for_outcomes(static_cast<std::uint64_t>(position) + 1, timeout_ms);
+}
+
+int Producer::wait_for_outcomes(std::uint64_t end, int timeout_ms) noexcept {
+  const Deadline deadline(timeout_ms);
   advance();
   int result = KFAST_OK;
   while (!channel_.has_outcomes_until(end)) {
@@ -354,8 +279,8 @@ int Producer::flush(int timeout_ms) noexcept {
 }
 
 int Producer::purge() noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (closed_) {
     return closed();
@@ -367,7 +292,7 @@ int Producer::purge() noexcept {
 }
 
 std::uint64_t Producer::used_bytes() noexcept {
-  if (guard_.forked()) {
+  if (!guard_.usable()) {
     return 0;
   }
   look_now_and_then(wall_ms());
@@ -375,8 +300,8 @@ std::uint64_t Producer::used_bytes() noexcept {
 }
 
 std::int32_t Producer::topic(const char* name) noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   const std::int32_t topic =
       name == nullptr ? std::int32_t{KFAST_ERR_TOPIC_NAME} : channel_.topics().number_of(name);
@@ -393,7 +318,7 @@ std::int32_t Producer::topic(const char* name) noexcept {
 }
 
 const char* Producer::topic_name(std::int32_t topic) const noexcept {
-  return guard_.forked() ? nullptr : channel_.topics().name_of(topic);
+  return guard_.usable() ? channel_.topics().name_of(topic) : nullptr;
 }
 
 int Producer::fd() const noexcept {
@@ -401,17 +326,21 @@ int Producer::fd() const noexcept {
 }
 
 const char* Producer::last_error() const noexcept {
-  if (guard_.plain()) {
-    return error_.c_str();
+  if (guard_.forked()) {
+    return kfast_strerror(KFAST_ERR_FORKED);
   }
-  return guard_.forked() ? kfast_strerror(KFAST_ERR_FORKED) : threads_.last_words();
+  return is_shared() ? threads_.last_words() : error_.c_str();
 }
 
 // ---- what went wrong ----------------------------------------------------------------------------
 
-int Producer::forked() noexcept {
-  error_.set("this handle belongs to the parent process: open a producer in the child");
-  return KFAST_ERR_FORKED;
+int Producer::unusable() noexcept {
+  if (guard_.forked()) {
+    error_.set("this handle belongs to the parent process: open a producer in the child");
+    return KFAST_ERR_FORKED;
+  }
+  error_.set("this producer is not open yet: call kfast_producer_ready until it answers 0");
+  return KFAST_ERR_INVALID;
 }
 
 int Producer::closed() noexcept {

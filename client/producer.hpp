@@ -27,19 +27,26 @@ class Producer {
   Producer& operator=(const Producer&) = delete;
   ~Producer();
 
+  /// begin() and ready() in one, for at most the option connect.timeout.ms.
   [[nodiscard]] int open(const Options& options, ErrorText& why) noexcept;
+  /// What needs no kfastd. Until ready() has answered KFAST_OK every other call is refused.
+  [[nodiscard]] int begin(const Options& options, ErrorText& why) noexcept;
+  /// Goes on with the hand-shake, for at most `timeout_ms`, negative for ever: KFAST_OK,
+  /// KFAST_ERR_TIMED_OUT when it is still under way, or another error, after which it begins anew.
+  [[nodiscard]] int ready(std::int64_t timeout_ms) noexcept;
 
   /// Neither a forked child's nor shared by threads: what kfast_send asks first.
   [[nodiscard]] bool is_plain() const noexcept { return guard_.plain(); }
   [[nodiscard]] bool is_shared() const noexcept { return guard_.locked(); }
-  [[nodiscard]] bool is_forked() const noexcept { return guard_.forked(); }
+  [[nodiscard]] bool is_usable() const noexcept { return guard_.usable(); }
   /// Returns what end_turn() wants back. `failed`: the call set the words for its failure, and did
   /// not wait after it.
   [[nodiscard]] int begin_turn() noexcept { return threads_.lock(); }
   void end_turn(int begun, bool failed) noexcept;
-  [[nodiscard]] int forked() noexcept;
+  /// The error of a call in a forked child, or before ready().
+  [[nodiscard]] int unusable() noexcept;
 
-  /// Not in a forked child.
+  /// Only when is_usable().
   [[nodiscard]] std::int64_t send(std::int32_t topic, const void* key, std::size_t key_size,
                                   const void* value, std::size_t value_size) noexcept;
   /// `until`, when given, is the deadline that `timeout_ms` stands for.
@@ -62,14 +69,24 @@ class Producer {
   [[nodiscard]] int reports(kfast_report_t* out, void** opaques, std::size_t max) noexcept;
   [[nodiscard]] int reports_opaque(kfast_report_t* out, void** opaques, std::size_t max) noexcept;
   [[nodiscard]] int flush(int timeout_ms) noexcept;
+  [[nodiscard]] int flush_to(std::int64_t position, int timeout_ms) noexcept;
   [[nodiscard]] int purge() noexcept;
   [[nodiscard]] std::uint64_t used_bytes() noexcept;
   [[nodiscard]] int fd() const noexcept;
+  [[nodiscard]] int bell(void* hello, char* path, std::size_t path_size) noexcept;
   [[nodiscard]] const char* last_error() const noexcept;
 
  private:
-  int open_session(const Deadline& deadline, ErrorText& why) noexcept;
-  int open_channel(ErrorText& why) noexcept;
+  /// How often a send looks at its socket, by the clock that it reads anyway.
+  static constexpr std::uint64_t kLookEveryMs = 100;
+  static constexpr std::int64_t kHandshakeLookMs = 10;
+  static constexpr std::size_t kFdsOfOpened = 4;
+  static constexpr std::size_t kFdsOfResumed = 3;
+
+  [[nodiscard]] int open_session(const Deadline& deadline) noexcept;
+  [[nodiscard]] int open_channel() noexcept;
+  [[nodiscard]] ChannelFds take_fds(bool resumed) noexcept;
+  static void poll_socket(int socket, int timeout_ms) noexcept;
 
   void look(std::int64_t now_ms) noexcept;
   void look_now_and_then(std::int64_t now_ms) noexcept {
@@ -85,6 +102,7 @@ class Producer {
   [[nodiscard]] bool wait(const Deadline& deadline, int longest_ms) noexcept;
   void pass_wake_on() noexcept;
   void tell_others() noexcept;
+  [[nodiscard]] int wait_for_outcomes(std::uint64_t end, int timeout_ms) noexcept;
   [[nodiscard]] int wait_until(std::int64_t position, int timeout_ms, const Deadline& deadline,
                                kfast_report_t& report) noexcept;
 
@@ -127,6 +145,7 @@ class Producer {
   ErrorText closed_why_;  // why the channel was closed for good
   Opaques opaques_;
   Threads threads_;  // used when is_shared()
+  bool threads_open_ = false;
 };
 
 }  // namespace kfast::client

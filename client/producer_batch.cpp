@@ -54,7 +54,7 @@ int Producer::send_batch(kfast_record_t* records, std::size_t count, int timeout
   }
   count = count > INT_MAX ? INT_MAX : count;
   std::size_t done = 0;
-  const int code = guard_.forked() ? forked() : write_all(records, count, done, timeout_ms);
+  const int code = !guard_.usable() ? unusable() : write_all(records, count, done, timeout_ms);
   if (done < count) {
     records[done].position = code;
   }
@@ -99,8 +99,8 @@ int Producer::reserve(const kfast_record_t* record, void** value) noexcept {
   if (value != nullptr) {
     *value = nullptr;
   }
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (record == nullptr || value == nullptr) {
     error_.set("record and value may not be NULL");
@@ -137,8 +137,8 @@ int Producer::reserve(const kfast_record_t* record, void** value) noexcept {
 }
 
 std::int64_t Producer::commit(std::size_t value_size) noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (!reserved_) {
     return no_reservation();
@@ -165,8 +165,8 @@ std::int64_t Producer::commit(std::size_t value_size) noexcept {
 }
 
 int Producer::cancel() noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (!reserved_) {
     return no_reservation();

@@ -50,8 +50,8 @@ std::int64_t Producer::try_append(const Record& record, std::int64_t now_ms) noe
 }
 
 std::int64_t Producer::send_record(Record& record, int timeout_ms, const Deadline* until) noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (const int code = check_headers(record); code != KFAST_OK) {
     return code;

@@ -5,8 +5,8 @@ namespace kfast::client {
 
 std::int64_t Producer::send_one(const kfast_record_t* record, int timeout_ms,
                                 const Deadline* until) noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (record == nullptr) {
     error_.set("record may not be NULL");
@@ -21,8 +21,8 @@ int Producer::send_wait(const kfast_record_t* record, int timeout_ms,
   if (report != nullptr) {
     *report = {-1, -1, record == nullptr ? -1 : record->topic, -1, 0, 0};
   }
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (const int code = check_wait(report); code != KFAST_OK) {
     return code;
@@ -38,8 +38,8 @@ int Producer::send_wait(const kfast_record_t* record, int timeout_ms,
 }
 
 int Producer::wait_report(std::int64_t position, int timeout_ms, kfast_report_t* report) noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (const int code = check_wait(report); code != KFAST_OK) {
     return code;
@@ -98,8 +98,8 @@ int Producer::wait_until(std::int64_t position, int timeout_ms, const Deadline& 
 }
 
 int Producer::reports_opaque(kfast_report_t* out, void** opaques, std::size_t max) noexcept {
-  if (guard_.forked()) {
-    return forked();
+  if (!guard_.usable()) {
+    return unusable();
   }
   if (opaques == nullptr && max != 0) {
     error_.set("opaques may not be NULL when max is not 0");

@@ -84,6 +84,7 @@ int Session::prepare(const Options& options, ErrorText& why) noexcept {
 }
 
 int Session::connect(ErrorText& why) noexcept {
+  ended_ = false;
   socket_ = connect_to(path_);
   if (!socket_.valid()) {
     switch (errno) {
@@ -247,8 +248,18 @@ Event Session::take_welcome(ErrorText& why) noexcept {
     return end(KFAST_ERR_VERSION);
   }
   ipc::put_text(daemon_version_, welcome.version);
+  number_ = welcome.session;
+  std::memcpy(token_, welcome.token, sizeof token_);
   state_ = State::ready;
   return Event::welcomed;
+}
+
+ipc::BellHello Session::bell_hello() const noexcept {
+  ipc::BellHello hello{};
+  std::memcpy(hello.magic, ipc::kBellMagic, sizeof hello.magic);
+  hello.session = number_;
+  std::memcpy(hello.token, token_, sizeof token_);
+  return hello;
 }
 
 Event Session::take_opened(ErrorText& why) noexcept {
@@ -345,7 +356,7 @@ bool Session::confirm(ErrorText& why) noexcept {
   auto confirm = ipc::make_message<ipc::Confirm>();
   confirm.channel = opened_.channel;
   if (send_message(socket_.get(), &confirm, sizeof confirm, nullptr, 0)) {
-    delay_ms_ = 0;
+    settle();
     return true;
   }
   why.format("kfastd hung up on %s: %s", path_, std::strerror(errno));

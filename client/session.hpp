@@ -52,8 +52,11 @@ class Session {
   /// Ends the connection, also for copies of the socket in forked children. After it the session is
   /// away, and due at once.
   void drop() noexcept;
-  /// Drops the socket and puts the next attempt off: 10 ms, doubling to 1 s, with jitter.
+  /// Drops the socket and puts the next attempt off: 10 ms, doubling to 1 s, with jitter. Rings the
+  /// descriptor then.
   void back_off() noexcept;
+  /// The attempt was a success: the next one is put off by 10 ms again.
+  void settle() noexcept { delay_ms_ = 0; }
   /// In a forked child: closes the copy of the socket without touching what the parent shares.
   void abandon() noexcept { socket_.reset(); }
 
@@ -67,6 +70,8 @@ class Session {
   [[nodiscard]] const char* path() const noexcept { return path_; }
   [[nodiscard]] int code() const noexcept { return code_; }
   [[nodiscard]] const ipc::Opened& opened() const noexcept { return opened_; }
+  /// What binds a bell connection to this session; only while is_open().
+  [[nodiscard]] ipc::BellHello bell_hello() const noexcept;
   /// The descriptors of the last answer, fd_count() of them.
   [[nodiscard]] ipc::Fd take_fd(std::size_t index) noexcept;
   [[nodiscard]] std::size_t fd_count() const noexcept { return incoming_.fd_count; }
@@ -101,6 +106,8 @@ class Session {
   std::uint64_t jitter_ = 0;
   ipc::Notice notice_{};
   ipc::Opened opened_{};
+  std::uint64_t number_ = 0;  // kfastd's number of this session, and the secret that goes with it
+  std::uint8_t token_[ipc::kTokenBytes] = {};
   char daemon_version_[ipc::kVersionText] = "";
   char path_[sizeof(sockaddr_un::sun_path)] = "";
   Incoming incoming_;

@@ -138,6 +138,29 @@ KFAST_API int kfast_producer_open(const kfast_options_t* options, kfast_producer
                                   char* errstr, size_t errstr_size);
 
 /**
+ * kfast_producer_open that does not wait for kfastd, for event loops: does what needs no kfastd and
+ * stores the handle in `*producer`, to be opened by kfast_producer_ready. `options`, `errstr` and
+ * `errstr_size` as there; connect.timeout.ms is not used. Returns 0, KFAST_ERR_NO_MEMORY or
+ * KFAST_ERR_INVALID; then `*producer` is NULL. Until kfast_producer_ready has answered 0, only that
+ * function, kfast_fd, kfast_last_error and kfast_producer_close may be called: others answer
+ * KFAST_ERR_INVALID.
+ */
+KFAST_API int kfast_producer_begin(const kfast_options_t* options, kfast_producer_t** producer,
+                                   char* errstr, size_t errstr_size);
+
+/**
+ * Goes on with opening a producer of kfast_producer_begin, for at most `timeout_ms`: 0 never waits,
+ * negative for ever. Returns 0 when it is open, now or before. Else kfast_last_error says why not
+ * yet: KFAST_ERR_TIMED_OUT (it is under way) or another error of kfast_producer_open (this attempt
+ * has failed, without waiting for `timeout_ms` to pass, and the next call makes a new one). kfast_fd
+ * is readable when it is time to call: at the beginning, when kfastd has answered, and 5 ms to 1 s
+ * after an attempt that failed. Also KFAST_ERR_FORKED. The call that opens the producer maps
+ * its memory and touches it once, about a millisecond for 4 MiB. One thread, until it has
+ * answered 0, also with thread.safe=true.
+ */
+KFAST_API int kfast_producer_ready(kfast_producer_t* producer, int timeout_ms);
+
+/**
  * Closes a producer and frees it. Never blocks: what was sent and has no outcome yet is still
  * delivered by kfastd, but its report can no longer be read; kfast_flush first to know. NULL is
  * allowed. No other thread may be using the handle, also with thread.safe=true. In a forked child
@@ -346,6 +369,14 @@ KFAST_API int kfast_send_wait(kfast_producer_t* producer, const kfast_record_t* 
 KFAST_API int kfast_flush(kfast_producer_t* producer, int timeout_ms);
 
 /**
+ * kfast_flush for the record at `position`, as a send returned it, and all that were sent before
+ * it; what is sent after it is not waited for. With `timeout_ms` 0 it only looks, and when it
+ * answers KFAST_ERR_TIMED_OUT it has asked for a wake-up (kfast_fd, kfast_bell) at kfastd's next
+ * progress. Errors as kfast_flush, and KFAST_ERR_INVALID: no send has returned such a position.
+ */
+KFAST_API int kfast_flush_to(kfast_producer_t* producer, int64_t position, int timeout_ms);
+
+/**
  * Gives up what was sent so far and kfastd has not handed over to Kafka's client yet. Never blocks:
  * kfastd sees to it in its next turn, or the kfastd that comes next if there is none now. These
  * records get the outcome failed with the error _PURGE_QUEUE, each with its report; where a kfastd
@@ -369,6 +400,25 @@ KFAST_API uint64_t kfast_ring_bytes(const kfast_producer_t* producer);
  * producer: do not read, write or close it.
  */
 KFAST_API int kfast_fd(const kfast_producer_t* producer);
+
+/** The room that kfast_bell's `hello` must have, for ever. */
+#define KFAST_BELL_BYTES 64
+
+/**
+ * For event loops that can watch a connection of their own making, but not kfast_fd, such as
+ * nginx's from Lua. Writes to `path`, as a C string, the name of a stream socket of kfastd; 108
+ * bytes are always enough. Writes to `hello`, which has KFAST_BELL_BYTES, what a connection to it
+ * sends first, and returns how many bytes that are. kfastd answers with one byte, and from then on
+ * sends one at each wake-up that was asked for; after each byte call kfast_reports or
+ * kfast_flush_to, which ask for the next one. What the bytes are means nothing. The connection ends
+ * with the session, or when kfastd has no room for it (a session has 16 at most). Then call this
+ * again, until it succeeds, for a connection to the present session: its hello is another. Each
+ * call tries, like kfast_reports, to come back to a kfastd that was away, with a back-off of at
+ * most a second. Never blocks. The hello is a secret: who knows it learns when this producer is
+ * woken, and nothing else. Errors: KFAST_ERR_NO_DAEMON (no session now: call again later),
+ * KFAST_ERR_INVALID (also: `path_size` is too small), KFAST_ERR_FORKED, KFAST_ERR_CLOSED.
+ */
+KFAST_API int kfast_bell(kfast_producer_t* producer, void* hello, char* path, size_t path_size);
 
 /**
  * What the last failed call on this producer was about: a sentence. Valid until the next call on

@@ -214,10 +214,28 @@ class Reservation {
 /// became of the records.
 class Producer {
  public:
-  [[nodiscard]] static Expected<Producer> open() noexcept { return open_with(nullptr); }
+  [[nodiscard]] static Expected<Producer> open() noexcept {
+    return open_with(nullptr, kfast_producer_open);
+  }
   [[nodiscard]] static Expected<Producer> open(const Options& options) noexcept {
     return options.get() == nullptr ? Expected<Producer>(Error(KFAST_ERR_NO_MEMORY))
-                                    : open_with(options.get());
+                                    : open_with(options.get(), kfast_producer_open);
+  }
+
+  /// A producer for event loops, to be opened by ready() whenever fd() is readable. Until that has
+  /// been a success, only it, fd() and last_error() may be called.
+  [[nodiscard]] static Expected<Producer> begin() noexcept {
+    return open_with(nullptr, kfast_producer_begin);
+  }
+  [[nodiscard]] static Expected<Producer> begin(const Options& options) noexcept {
+    return options.get() == nullptr ? Expected<Producer>(Error(KFAST_ERR_NO_MEMORY))
+                                    : open_with(options.get(), kfast_producer_begin);
+  }
+  /// Goes on with opening: a success once it is open. Zero never waits, negative: for ever.
+  [[nodiscard]] Expected<void> ready(
+      std::chrono::milliseconds timeout = std::chrono::milliseconds(0)) noexcept {
+    const int code = kfast_producer_ready(producer_.get(), milliseconds(timeout));
+    return code == KFAST_OK ? Expected<void>() : Error(code);
   }
 
   /// The number of a topic; asking again gives the same number.
@@ -313,6 +331,12 @@ class Producer {
     return code == KFAST_OK ? Expected<void>() : Error(code);
   }
 
+  /// The same for the record at `position` and those before it; zero only looks.
+  Expected<void> flush_to(std::int64_t position, std::chrono::milliseconds timeout) noexcept {
+    const int code = kfast_flush_to(producer_.get(), position, milliseconds(timeout));
+    return code == KFAST_OK ? Expected<void>() : Error(code);
+  }
+
   /// Gives up what was sent and not handed over to Kafka's client yet: those records are reported
   /// failed (or unknown), with the error _PURGE_QUEUE. Never waits.
   Expected<void> purge() noexcept {
@@ -339,10 +363,11 @@ class Producer {
   };
   explicit Producer(kfast_producer_t* producer) noexcept : producer_(producer) {}
 
-  static Expected<Producer> open_with(const kfast_options_t* options) noexcept {
+  static Expected<Producer> open_with(const kfast_options_t* options,
+                                      decltype(kfast_producer_open)* how) noexcept {
     kfast_producer_t* producer = nullptr;
     char why[512] = "";
-    const int code = kfast_producer_open(options, &producer, why, sizeof why);
+    const int code = how(options, &producer, why, sizeof why);
     if (code != KFAST_OK) {
       return Error(code, why);
     }

@@ -26,6 +26,18 @@ TEST(CppHeader, FailuresCarryTheSentence) {
   EXPECT_NE(std::strstr(producer.error().message(), daemon.path().c_str()), nullptr);
 }
 
+TEST(CppHeader, BeginsWithoutADaemon) {
+  FakeDaemon daemon;
+  daemon.stop();
+  kfast::Options options;
+  ASSERT_TRUE(options.set("socket.dir", daemon.dir()));
+  auto producer = kfast::Producer::begin(options);
+  ASSERT_TRUE(producer) << producer.error().message();
+  EXPECT_GE(producer->fd(), 0);
+  EXPECT_EQ(producer->ready().error().code(), KFAST_ERR_NO_DAEMON);
+  EXPECT_NE(std::strstr(producer->last_error(), daemon.path().c_str()), nullptr);
+}
+
 TEST(CppHeader, NullEmptyAndBytes) {
   EXPECT_EQ(kfast::Bytes(std::nullopt).data(), nullptr);
   EXPECT_NE(kfast::Bytes(std::string_view()).data(), nullptr);
@@ -72,9 +84,11 @@ TEST(CppHeader, SendsFlushesAndReports) {
   EXPECT_EQ(extension.header_count, 2);
 
   EXPECT_EQ(producer.flush(std::chrono::milliseconds(0)).error().code(), KFAST_ERR_TIMED_OUT);
+  EXPECT_EQ(producer.flush_to(0, std::chrono::milliseconds(0)).error().code(), KFAST_ERR_TIMED_OUT);
   channel.report({0, 32}, 5);
   channel.move_head(channel.c2d().tail.load());
   EXPECT_TRUE(producer.flush(std::chrono::seconds(-1)));
+  EXPECT_TRUE(producer.flush_to(0, std::chrono::milliseconds(0)));
   kfast::Report reports[4];
   auto count = producer.reports(reports);
   ASSERT_TRUE(count);

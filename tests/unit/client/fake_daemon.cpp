@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -190,6 +191,10 @@ void FakeSession::welcome() {
   welcome.layout_major = ipc::kLayoutMajor;
   welcome.layout_minor = ipc::kLayoutMinor;
   ipc::put_text(welcome.version, "9.9.9");
+  static std::atomic<std::uint8_t> sessions{0};
+  welcome.session = ++sessions;
+  std::memset(welcome.token, ++sessions, sizeof welcome.token);
+  welcomed_ = welcome;
   send(welcome);
 }
 

@@ -116,6 +116,8 @@ class FakeSession {
     send_bytes(&message, sizeof message, fds);
   }
   void welcome();
+  /// What welcome() said; each session's number and token are its own.
+  [[nodiscard]] const ipc::Welcome& welcomed() const { return welcomed_; }
   void refuse(std::uint32_t request, ipc::RefusalCode code, const char* text);
   void wake();
   /// Answers a request for a new channel.
@@ -129,6 +131,7 @@ class FakeSession {
 
  private:
   ipc::Fd socket_;
+  ipc::Welcome welcomed_{};
 };
 
 /// A listener in a directory of its own.
