@@ -14,6 +14,7 @@
 #include "progress.hpp"
 #include "report.hpp"
 #include "special.hpp"
+#include "table.hpp"
 #include "worker.hpp"
 
 namespace kfast::bench {
@@ -55,16 +56,25 @@ Measurement measure_and_count(const Task& task, KafkaAdmin& admin) {
   return m;
 }
 
+void warm_up_broker(const Options& options, KafkaAdmin& admin) {
+  show_progress("warming up the broker");
+  const std::string topic = "kfast-bench-" + std::to_string(::getpid()) + "-warm-up";
+  admin.create_topic(topic);
+  for (Task task : broker_warm_up(options)) {
+    task.brokers = options.brokers;
+    task.topic = topic;
+    static_cast<void>(measure_and_count(task, admin));
+  }
+  admin.delete_topic(topic);
+  show_progress("");
+}
+
 Task task_of(const Case& c, Variant variant, const Options& options, int daemon_pid) {
-  Task task;
+  Task task = c.task;
   task.variant = variant;
-  task.value_bytes = c.value_bytes;
-  task.rate = c.rate;
-  task.records = c.records;
-  task.warmup = c.warmup;
   task.brokers = options.brokers;
   task.ring_bytes = options.ring_bytes;
-  task.daemon_pid = variant == Variant::kfast ? daemon_pid : 0;
+  task.daemon_pid = is_kfast(variant) ? daemon_pid : 0;
   return task;
 }
 
@@ -82,7 +92,9 @@ CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin, in
     if (needs_topic) {
       admin.create_topic(topic);
     }
-    for (Series& series : result.series) {
+    for (std::size_t i = 0; i < result.series.size(); ++i) {
+      // Another one begins each time: none is always the first on a new topic, or after a flood.
+      Series& series = result.series[(i + static_cast<std::size_t>(run)) % result.series.size()];
       show_progress(c.title + ": " + name_of(series.task.variant) + ", run " +
                     std::to_string(run + 1));
       series.task.topic = topic;
@@ -96,21 +108,53 @@ CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin, in
   return result;
 }
 
+void print_left_out(const Options& options) {
+  constexpr std::size_t kColumns = 120;
+  std::string line = "--quick leaves out:";
+  const std::vector<std::string> titles = left_out(options);
+  for (const std::string& title : titles) {
+    const std::string next = " " + title + (&title == &titles.back() ? "" : ";");
+    if (line.size() + next.size() > kColumns) {
+      std::printf("%s\n", line.c_str());
+      line = " ";
+    }
+    line += next;
+  }
+  if (!titles.empty()) {
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+void check_way_of_sending(const std::string& name) {
+  Options options;
+  options.with = name;
+  if (!name.empty() && plan(options).empty()) {
+    give_up("--with " + name + ": nothing is sent with that; kfast_send and rd_kafka_produce are");
+  }
+}
+
 int run_all(const Options& options) {
+  check_way_of_sending(options.with);
   KafkaAdmin admin(options.brokers);
   DaemonProcess daemon(options.kfastd, options.brokers);
   print_circumstances(options);
   std::fflush(stdout);
+  warm_up_broker(options, admin);
   std::vector<CaseResult> results;
   for (const Case& c : plan(options)) {
     results.push_back(run_case(c, options, admin, daemon.pid()));
   }
   if (!results.empty()) {
     print_table(results);
+    print_left_out(options);
     std::fflush(stdout);
   }
   Ground ground{options, admin, daemon};
   const nlohmann::json special = run_special_measurements(ground);
+  if (results.empty() && special.empty()) {
+    give_up("nothing was measured: no case's name contains \"" + options.only + '"' +
+            (options.with.empty() ? "" : " and is sent with " + options.with));
+  }
   return options.json.empty() || write_json(options.json, options, results, special) ? EXIT_SUCCESS
                                                                                      : EXIT_FAILURE;
 }
@@ -136,11 +180,14 @@ int main(int argc, char** argv) {
       "--kafka-pid", options.kafka_pid,
       "its process, which is stopped for a while to measure an outage; else none is measured");
   app.add_option("--ring", options.ring_bytes, "kfast's option ring.bytes")->capture_default_str();
-  app.add_option("--runs", options.runs, "runs of each row [5, with --quick 3]");
+  app.add_option("--runs", options.runs,
+                 "runs of each row, and of the rest [5, with --quick 3 and 1]");
   app.add_option("--only", options.only, "only the cases whose name contains this");
   app.add_option("--with", options.with, "only this way of sending, such as rd_kafka_produce");
   app.add_option("--json", options.json, "write every run's figures to this file");
-  app.add_flag("--quick", options.quick, "a quarter of the records, three runs: under two minutes");
+  app.add_flag("--quick", options.quick,
+               "some of the rows, a quarter of the records, three runs of each row and one of the "
+               "rest: under two minutes");
   app.add_option("--worker", worker)->group("");
   CLI11_PARSE(app, argc, argv);
   if (!worker.empty()) {

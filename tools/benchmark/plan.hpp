@@ -12,10 +12,7 @@ namespace kfast::bench {
 /// One case: the same records, sent in several ways, turn by turn.
 struct Case {
   std::string title;
-  std::uint32_t value_bytes = 0;
-  std::uint32_t rate = 0;  // records a second; 0: flooding
-  std::uint64_t records = 0;
-  std::uint64_t warmup = 0;
+  Task task;  // what the variants have in common
   std::vector<Variant> variants;
 };
 
@@ -23,7 +20,8 @@ struct Options {
   std::string brokers;
   std::string kfastd;
   std::string json;
-  std::string ring_bytes = "16m";
+  // The worker's librdkafka may hold queue.buffering.max.kbytes; with 16m the ring runs full at 1 KiB.
+  std::string ring_bytes = "32m";
   std::string only;   // cases whose title contains this
   std::string with;   // ways of sending whose name is this; empty: all
   int runs = 0;       // 0: as the plan says
@@ -31,7 +29,15 @@ struct Options {
   bool quick = false;
 };
 
+/// "100 B", "1 KiB".
+[[nodiscard]] std::string size_name(std::uint32_t bytes);
+
 [[nodiscard]] std::vector<Case> plan(const Options& options);
+/// What the broker is warmed up with: its first seconds are slow, since its code is compiled as it
+/// runs.
+[[nodiscard]] std::vector<Task> broker_warm_up(const Options& options);
+/// What --quick leaves out of the table: titles, or a title with the names of variants.
+[[nodiscard]] std::vector<std::string> left_out(const Options& options);
 /// Whether a case of this title is to be measured.
 [[nodiscard]] bool wants(const Options& options, const std::string& title);
 [[nodiscard]] int runs(const Options& options);

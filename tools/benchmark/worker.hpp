@@ -18,7 +18,7 @@ class Sender {
   Sender& operator=(const Sender&) = delete;
   virtual ~Sender() = default;
 
-  /// Sends up to `count` records of the task's size; returns how many were accepted, 0 when there
+  /// Sends up to `count` records of the task's kind; returns how many were accepted, 0 when there
   /// is no room now.
   virtual std::uint64_t send(std::uint64_t count) = 0;
   /// Records that one send() should be asked for.
@@ -27,15 +27,12 @@ class Sender {
   virtual void read_reports() = 0;
   /// Waits until there may be room, or reports.
   virtual void wait() = 0;
-  /// Called when all is sent: makes the rest leave, where that needs a call.
-  virtual void finish() {}
   /// Reported as delivered so far.
   [[nodiscard]] virtual std::uint64_t delivered() const = 0;
 };
 
 [[nodiscard]] std::unique_ptr<Sender> make_kfast_sender(const Task& task);
-[[nodiscard]] std::unique_ptr<Sender> make_produce_sender(const Task& task);
-[[nodiscard]] std::unique_ptr<Sender> make_produce_batch_sender(const Task& task);
+[[nodiscard]] std::unique_ptr<Sender> make_librdkafka_sender(const Task& task);
 [[nodiscard]] std::unique_ptr<Sender> make_ring_sender(const Task& task);
 
 /// Does the task in this process.

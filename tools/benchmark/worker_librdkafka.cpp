@@ -1,8 +1,8 @@
 #include <array>
 #include <string>
-#include <vector>
 
 #include "kafka_settings.hpp"
+#include "record_source.hpp"
 #include "worker.hpp"
 
 namespace kfast::bench {
@@ -14,7 +14,7 @@ constexpr int kWaitMs = 100;
 /// A producer in the worker; reports come by the callback that most programs use.
 class LibrdkafkaSender : public Sender {
  public:
-  explicit LibrdkafkaSender(const Task& task) : value_(task.value_bytes, 'v') {
+  explicit LibrdkafkaSender(const Task& task) : source_(task) {
     rd_kafka_conf_t* conf = producer_conf(task.brokers);
     rd_kafka_conf_set_opaque(conf, this);
     rd_kafka_conf_set_dr_msg_cb(conf,
@@ -35,15 +35,6 @@ class LibrdkafkaSender : public Sender {
   LibrdkafkaSender(const LibrdkafkaSender&) = delete;
   LibrdkafkaSender& operator=(const LibrdkafkaSender&) = delete;
 
-  std::uint64_t send(std::uint64_t /*count*/) override {
-    if (rd_kafka_produce(topic_, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value_.data(),
-                         value_.size(), nullptr, 0, nullptr) == 0) [[likely]] {
-      return 1;
-    }
-    check(rd_kafka_last_error());
-    return 0;
-  }
-
   void read_reports() override { rd_kafka_poll(rk_, 0); }
   void wait() override { rd_kafka_poll(rk_, kWaitMs); }
   [[nodiscard]] std::uint64_t delivered() const override { return delivered_; }
@@ -55,7 +46,8 @@ class LibrdkafkaSender : public Sender {
     }
   }
 
-  std::vector<char> value_;
+  RecordSource source_;
+  rd_kafka_t* rk_ = nullptr;
   rd_kafka_topic_t* topic_ = nullptr;
 
  private:
@@ -66,22 +58,80 @@ class LibrdkafkaSender : public Sender {
     ++delivered_;
   }
 
-  rd_kafka_t* rk_ = nullptr;
   std::uint64_t delivered_ = 0;
 };
 
-class BatchSender : public LibrdkafkaSender {
+class ProduceSender : public LibrdkafkaSender {
  public:
-  explicit BatchSender(const Task& task) : LibrdkafkaSender(task) {}
+  using LibrdkafkaSender::LibrdkafkaSender;
+
+  std::uint64_t send(std::uint64_t /*count*/) override {
+    source_.next();
+    // It takes the value as not const, and with F_COPY only reads it.
+    if (rd_kafka_produce(topic_, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
+                         const_cast<char*>(source_.value()), source_.value_size(), source_.key(),
+                         source_.key_size(), nullptr) == 0) [[likely]] {
+      return 1;
+    }
+    check(rd_kafka_last_error());
+    return 0;
+  }
+};
+
+/// Headers as most programs give them: one argument each.
+class ProducevaSender : public LibrdkafkaSender {
+ public:
+  explicit ProducevaSender(const Task& task) : LibrdkafkaSender(task) {
+    arguments_[0].vtype = RD_KAFKA_VTYPE_RKT;
+    arguments_[0].u.rkt = topic_;
+    arguments_[1].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+    arguments_[1].u.i = RD_KAFKA_MSG_F_COPY;
+    arguments_[2].vtype = RD_KAFKA_VTYPE_VALUE;
+    arguments_[3].vtype = RD_KAFKA_VTYPE_KEY;
+    for (const Header& header : kHeaders) {
+      rd_kafka_vu_t& argument = arguments_[count_++];
+      argument.vtype = RD_KAFKA_VTYPE_HEADER;
+      argument.u.header.name = header.name.data();
+      argument.u.header.val = header.value.data();
+      argument.u.header.size = static_cast<ssize_t>(header.value.size());
+    }
+  }
+
+  std::uint64_t send(std::uint64_t /*count*/) override {
+    source_.next();
+    arguments_[2].u.mem = {const_cast<char*>(source_.value()), source_.value_size()};
+    arguments_[3].u.mem = {const_cast<char*>(source_.key()), source_.key_size()};
+    rd_kafka_error_t* error = rd_kafka_produceva(rk_, arguments_.data(), count_);
+    if (error == nullptr) [[likely]] {
+      return 1;
+    }
+    check(rd_kafka_error_code(error));
+    rd_kafka_error_destroy(error);
+    return 0;
+  }
+
+ private:
+  std::array<rd_kafka_vu_t, 4 + kHeaders.size()> arguments_{};
+  std::size_t count_ = 4;
+};
+
+class ProduceBatchSender : public LibrdkafkaSender {
+ public:
+  explicit ProduceBatchSender(const Task& task) : LibrdkafkaSender(task) {
+    for (rd_kafka_message_t& message : messages_) {
+      message.len = source_.value_size();
+      message.key_len = source_.key_size();
+    }
+  }
 
   [[nodiscard]] std::uint64_t stride() const override { return kBatch; }
 
   /// A full queue fails the rest of a batch, so what was accepted is a prefix.
   std::uint64_t send(std::uint64_t count) override {
     for (std::size_t i = 0; i < count; ++i) {
-      messages_[i] = {};
-      messages_[i].payload = value_.data();
-      messages_[i].len = value_.size();
+      source_.next();
+      messages_[i].key = const_cast<char*>(source_.key());
+      messages_[i].payload = const_cast<char*>(source_.value());
     }
     const auto accepted = static_cast<std::uint64_t>(
         rd_kafka_produce_batch(topic_, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, messages_.data(),
@@ -98,12 +148,15 @@ class BatchSender : public LibrdkafkaSender {
 
 }  // namespace
 
-std::unique_ptr<Sender> make_produce_sender(const Task& task) {
-  return std::make_unique<LibrdkafkaSender>(task);
-}
-
-std::unique_ptr<Sender> make_produce_batch_sender(const Task& task) {
-  return std::make_unique<BatchSender>(task);
+std::unique_ptr<Sender> make_librdkafka_sender(const Task& task) {
+  switch (task.variant) {
+    case Variant::produceva:
+      return std::make_unique<ProducevaSender>(task);
+    case Variant::produce_batch:
+      return std::make_unique<ProduceBatchSender>(task);
+    default:
+      return std::make_unique<ProduceSender>(task);
+  }
 }
 
 }  // namespace kfast::bench

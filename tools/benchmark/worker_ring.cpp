@@ -1,26 +1,45 @@
 #include <atomic>
+#include <charconv>
 #include <cstring>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "kfast/ipc/atomics.hpp"
+#include "kfast/ipc/layout.hpp"
 #include "kfast/ipc/ring.hpp"
 #include "worker.hpp"
 
 namespace kfast::bench {
 namespace {
 
-constexpr std::uint64_t kCapacity = std::uint64_t{4} << 20U;
+/// As the option of kfast is read.
+std::uint64_t capacity_of(const std::string& ring_bytes) {
+  std::uint64_t number = 0;
+  const char* end = ring_bytes.data() + ring_bytes.size();
+  const char* unit = std::from_chars(ring_bytes.data(), end, number).ptr;
+  const std::string_view units = "kmg";
+  if (unit + 1 == end && units.find(*unit) != std::string_view::npos) {
+    number <<= 10U * (units.find(*unit) + 1);
+  } else if (unit != end) {
+    number = 0;
+  }
+  if (!ipc::is_power_of_two(number)) {
+    give_up("--ring " + ring_bytes + " is not a power of two, such as 32m");
+  }
+  return number;
+}
 
-/// The floor: a frame's length and the record's bytes into a ring, one release store. The other
-/// thread only frees.
+/// The floor: a frame's length and the record's bytes into a ring of the same size, one release
+/// store. The other thread only frees.
 class RingSender : public Sender {
  public:
   explicit RingSender(const Task& task)
       : value_(task.value_bytes, 'v'),
         size_(ipc::align_up(sizeof(std::uint64_t) + task.value_bytes, ipc::kFrameAlign)),
-        memory_(kCapacity),
-        writer_(tail_, head_, kCapacity, 0),
+        memory_(capacity_of(task.ring_bytes)),
+        writer_(tail_, head_, memory_.size(), 0),
         reader_([this] { free_all(); }) {}
   ~RingSender() override {
     stop_.store(true, std::memory_order_relaxed);
