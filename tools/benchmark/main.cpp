@@ -149,12 +149,15 @@ int run_all(const Options& options) {
     print_left_out(options);
     std::fflush(stdout);
   }
-  Ground ground{options, admin, daemon};
-  const nlohmann::json special = run_special_measurements(ground);
+  std::vector<Goal> goals = goals_of(results);
+  Ground ground{options, admin, daemon, goals};
+  nlohmann::json special = run_special_measurements(ground);
   if (results.empty() && special.empty()) {
     give_up("nothing was measured: no case's name contains \"" + options.only + '"' +
             (options.with.empty() ? "" : " and is sent with " + options.with));
   }
+  print_goals(goals);
+  special["goals"] = goals;
   return options.json.empty() || write_json(options.json, options, results, special) ? EXIT_SUCCESS
                                                                                      : EXIT_FAILURE;
 }

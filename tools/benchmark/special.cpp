@@ -47,7 +47,7 @@ nlohmann::json run_special_measurements(Ground& ground) {
   if (options.quick && options.runs == 0) {
     options.runs = 1;  // three of each would take --quick longer than it may
   }
-  Ground with{options, ground.admin, ground.daemon};
+  Ground with{options, ground.admin, ground.daemon, ground.goals};
   nlohmann::json figures = nlohmann::json::object();
   for (const Special& special : kAll) {
     if (wants(options, special.name) && (!special.stops_broker || options.kafka_pid != 0)) {

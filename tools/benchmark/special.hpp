@@ -3,8 +3,10 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <span>
+#include <vector>
 
 #include "daemon_process.hpp"
+#include "goal.hpp"
 #include "kafka_admin.hpp"
 #include "plan.hpp"
 
@@ -15,6 +17,7 @@ struct Ground {
   const Options& options;
   KafkaAdmin& admin;
   DaemonProcess& daemon;
+  std::vector<Goal>& goals;  // where each adds what it is held to
 };
 
 struct Special {
