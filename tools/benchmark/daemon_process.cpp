@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -17,6 +18,7 @@
 namespace kfast::bench {
 namespace {
 
+constexpr const char* kSocketDir = "KFAST_SOCKET_DIR";
 constexpr auto kStartDeadline = std::chrono::seconds(20);
 
 std::string make_folder() {
@@ -29,10 +31,14 @@ std::string make_folder() {
 
 }  // namespace
 
-DaemonProcess::DaemonProcess(const std::string& executable, const std::string& brokers)
+DaemonProcess::DaemonProcess(const std::string& executable, const std::string& brokers,
+                             const char* linger_ms)
     : executable_(executable), folder_(make_folder()) {
-  write_configuration(brokers);
-  ::setenv("KFAST_SOCKET_DIR", folder_.c_str(), 1);
+  write_configuration(brokers, linger_ms);
+  if (const char* before = std::getenv(kSocketDir); before != nullptr) {
+    folder_before_ = before;
+  }
+  ::setenv(kSocketDir, folder_.c_str(), 1);
   start();
   wait_until_it_answers();
 }
@@ -48,17 +54,21 @@ void DaemonProcess::start() {
 
 DaemonProcess::~DaemonProcess() {
   process_.stop();
+  if (!folder_before_.empty()) {
+    ::setenv(kSocketDir, folder_before_.c_str(), 1);
+  }
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
 }
 
-void DaemonProcess::write_configuration(const std::string& brokers) const {
+void DaemonProcess::write_configuration(const std::string& brokers, const char* linger_ms) const {
   std::ofstream file(folder_ + "/kfastd.toml");
   file << "[daemon]\nsocket_dir = \"" << folder_ << "\"\nlog_level = \"warn\"\n"
        << "[clusters.main]\n\"bootstrap.servers\" = \"" << brokers << "\"\n"
        << "[profiles.default]\ncluster = \"main\"\n";
   for (const Setting& setting : common_settings()) {
-    file << '"' << setting.name << "\" = \"" << setting.value << "\"\n";
+    const bool instead = linger_ms != nullptr && std::strcmp(setting.name, "linger.ms") == 0;
+    file << '"' << setting.name << "\" = \"" << (instead ? linger_ms : setting.value) << "\"\n";
   }
   file << "[[allow]]\nuid = " << ::getuid() << "\nproduce = [\"kfast-bench-*\"]\n";
 }

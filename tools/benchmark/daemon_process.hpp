@@ -9,11 +9,13 @@
 namespace kfast::bench {
 
 /// Runs kfastd with a configuration in a temporary folder, and points this process and its children
-/// at it.
+/// at it, for as long as it lives.
 class DaemonProcess {
  public:
-  /// Returns when it answers; ends the process if it does not.
-  DaemonProcess(const std::string& executable, const std::string& brokers);
+  /// Returns when it answers; ends the process if it does not. `linger_ms`: instead of the common
+  /// setting.
+  DaemonProcess(const std::string& executable, const std::string& brokers,
+                const char* linger_ms = nullptr);
   DaemonProcess(const DaemonProcess&) = delete;
   DaemonProcess& operator=(const DaemonProcess&) = delete;
   ~DaemonProcess();
@@ -25,11 +27,12 @@ class DaemonProcess {
   void start();
 
  private:
-  void write_configuration(const std::string& brokers) const;
+  void write_configuration(const std::string& brokers, const char* linger_ms) const;
   void wait_until_it_answers();
 
   std::string executable_;
   std::string folder_;
+  std::string folder_before_;  // where clients looked for kfastd until now; empty: nowhere
   ChildProcess process_;
 };
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "latency.hpp"
 #include "outage.hpp"
 #include "progress.hpp"
 #include "restart.hpp"
@@ -30,7 +31,20 @@ nlohmann::json restarts(Ground& g) {
                  print_restarts);
 }
 
+/// The same for one that has goals.
+template <typename Figures>
+nlohmann::json held(Ground& g, const Figures& figures, void (*print)(const Figures&)) {
+  const std::vector<Goal> goals = goals_of(figures);
+  g.goals.insert(g.goals.end(), goals.begin(), goals.end());
+  return printed(figures, print);
+}
+
+nlohmann::json latencies(Ground& g) {
+  return held(g, measure_latencies(g.options, g.admin), print_latencies);
+}
+
 constexpr auto kAll = std::to_array<Special>({
+    {"latency", "from send to report", "latencies", false, latencies},
     {"outage", "outages", "outages", true, outages},
     {"trouble", "a topic in trouble", "troubles", false, troubles},
     {"restart", "restarts", "restarts", false, restarts},
