@@ -34,13 +34,12 @@ Daemon::~Daemon() {
 
 Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
                                               std::unique_ptr<kafka::DevBroker> dev_broker,
-                                              ipc::Fd signals, ipc::Fd directory,
-                                              session::KeptFds kept) {
+                                              Given given) {
   std::unique_ptr<Daemon> self(new Daemon(std::move(config)));
   self->dev_broker_ = std::move(dev_broker);
-  self->signals_ = std::move(signals);
-  self->directory_ = std::move(directory);
-  self->kept_ = std::move(kept);
+  self->signals_ = std::move(given.signals);
+  self->directory_ = std::move(given.directory);
+  self->kept_ = std::move(given.kept);
 
   auto stats = telemetry::StatsSegment::create(
       {.directory = self->config_.daemon.socket_dir, .version = KFAST_DAEMON_VERSION, .shards = 1});
@@ -68,14 +67,17 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
   }
   self->shard_ = shard.take();
 
-  auto server = session::Server::create({*self->loop_, self->config_, self->access_, self->quota_,
-                                         self->counters_, *self->shard_, *self->store_,
-                                         KFAST_DAEMON_VERSION, epoch});
+  auto server = session::Server::create(
+      {*self->loop_, self->config_, self->access_, self->quota_, self->counters_, *self->shard_,
+       *self->store_, KFAST_DAEMON_VERSION, epoch},
+      std::move(given.listeners));
   if (!server) {
     return Failure{server.error()};
   }
   self->server_ = server.take();
   Daemon* daemon = self.get();
+  self->watchdog_ = std::make_unique<Watchdog>(
+      *self->loop_, *self->shard_, [daemon](const std::string& state) { daemon->tell(state); });
   if (!self->loop_->add(self->signals_.get(), EPOLLIN,
                         [daemon](std::uint32_t) { daemon->on_signal(); })) {
     return Failure{std::string("cannot watch for signals")};
@@ -105,6 +107,9 @@ void Daemon::announce_serving() {
   spdlog::info("kfastd {} serves {} librdkafka={} profiles={}", KFAST_DAEMON_VERSION,
                config_.daemon.socket_dir, rd_kafka_version_str(), config_.profiles.size());
   tell("READY=1\nSTATUS=serving");
+  if (const auto within = watchdog_time()) {
+    watchdog_->start(*within);
+  }
 }
 
 void Daemon::tell(const std::string& state) {
@@ -139,6 +144,7 @@ void Daemon::on_signal() {
 }
 
 void Daemon::begin_drain() {
+  watchdog_->leave_status();
   drain_ = Drain::begin({*loop_, *server_, *store_, *shard_, *stats_, counters_,
                          [this](const std::string& state) { tell(state); }},
                         std::chrono::milliseconds(config_.daemon.drain_timeout_ms));

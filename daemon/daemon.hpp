@@ -14,20 +14,28 @@
 #include "policy/quota.hpp"
 #include "session/event_loop.hpp"
 #include "session/fd_store.hpp"
+#include "session/listeners.hpp"
 #include "session/server.hpp"
 #include "shard/shard.hpp"
 #include "telemetry/stats.hpp"
+#include "watchdog.hpp"
 
 namespace kfast::daemon {
 
 /// Lifecycle: start(), run(), destruction. One per process; used by the main thread.
 class Daemon {
  public:
-  /// Makes the shard and binds the sockets. `signals` is a signalfd, `directory` the lock of
-  /// claim_directory(), `kept` what this process was started with. Fails with a sentence.
+  /// What a process has before it is a kfastd.
+  struct Given {
+    ipc::Fd signals;               // a signalfd
+    ipc::Fd directory;             // the lock of claim_directory()
+    session::KeptFds kept;         // of take_kept_fds(), without
+    session::Listeners listeners;  // of take_listeners()
+  };
+
+  /// Makes the shard and has the sockets. Fails with a sentence.
   [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(
-      config::Config config, std::unique_ptr<kafka::DevBroker> dev_broker, ipc::Fd signals,
-      ipc::Fd directory, session::KeptFds kept);
+      config::Config config, std::unique_ptr<kafka::DevBroker> dev_broker, Given given);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
   ~Daemon();
@@ -57,6 +65,7 @@ class Daemon {
   session::KeptFds kept_;
   std::unique_ptr<shard::Shard> shard_;
   std::unique_ptr<session::Server> server_;
+  std::unique_ptr<Watchdog> watchdog_;
   bool serving_ = false;          // kept segments are adopted
   bool stop_asked_ = false;       // before that
   std::unique_ptr<Drain> drain_;  // from the first SIGTERM on

@@ -19,6 +19,7 @@
 #include "keeper/keeper.hpp"
 #include "process.hpp"
 #include "session/fd_store.hpp"
+#include "session/listeners.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/reference.hpp"
 
@@ -119,6 +120,10 @@ int main(int argc, char** argv) {
   kfast::daemon::abort_when_out_of_memory();
   telemetry::set_up_log(spdlog::level::info);
   auto kept = kfast::daemon::session::take_kept_fds();
+  auto listeners = kfast::daemon::session::take_listeners(kept.fds);
+  if (!listeners) {
+    return fail(listeners.error());
+  }
   auto signals = kfast::daemon::signals_as_descriptor();
   if (!signals) {
     return fail(signals.error());
@@ -141,9 +146,9 @@ int main(int argc, char** argv) {
   if (dev) {
     announce_dev_broker(running);
   }
-  auto daemon =
-      kfast::daemon::Daemon::start(std::move(running.config), std::move(running.dev_broker),
-                                   signals.take(), directory_ready.take(), std::move(kept));
+  auto daemon = kfast::daemon::Daemon::start(
+      std::move(running.config), std::move(running.dev_broker),
+      {signals.take(), directory_ready.take(), std::move(kept), listeners.take()});
   if (!daemon) {
     return fail(daemon.error());
   }

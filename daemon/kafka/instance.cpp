@@ -200,6 +200,7 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
     if (troubled_) {
       troubled_ = false;
       login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+      all_brokers_down_ = false;
       stats_.set(ProfileCounter::all_brokers_down, 0);
     }
     return report;
@@ -232,6 +233,7 @@ void Instance::note_error(rd_kafka_resp_err_t code, const char* text) {
   stats_.set_note("last_error", text);
   troubled_ = true;
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+    all_brokers_down_ = true;
     stats_.set(ProfileCounter::all_brokers_down, 1);
   }
   if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {

@@ -107,6 +107,9 @@ class Instance {
   /// are out get an outcome.
   [[nodiscard]] bool fatal() const noexcept { return fatal_; }
 
+  /// From when no broker could be reached until the next delivery.
+  [[nodiscard]] bool all_brokers_down() const noexcept { return all_brokers_down_; }
+
   /// Shows how much is in flight; once a round, not once a record.
   void publish_gauges();
 
@@ -147,6 +150,7 @@ class Instance {
   std::unordered_map<std::string, Topic> topics_;
   std::uint64_t in_flight_ = 0;
   bool fatal_ = false;
+  bool all_brokers_down_ = false;
   bool troubled_ = false;  // an error event came since the last delivery
   /// Why brokers refuse us, kept so that a record that times out for it can say so.
   rd_kafka_resp_err_t login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;

@@ -1,11 +1,8 @@
 #include "session/server.hpp"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,22 +21,6 @@ namespace {
 
 using ipc::RefusalCode;
 using telemetry::DaemonCounter;
-
-constexpr int kBacklog = 512;
-/// Empty: the socket stays with our own group. False with errno when there is no such group or it
-/// may not be given.
-bool give_to_group(const std::string& path, const std::string& group) {
-  if (group.empty()) {
-    return true;
-  }
-  errno = 0;
-  const struct group* found = ::getgrnam(group.c_str());
-  if (found == nullptr) {
-    errno = errno == 0 ? ENOENT : errno;
-    return false;
-  }
-  return ::chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) == 0;
-}
 
 bool hung_up(const ipc::Fd& socket) {
   pollfd look{socket.get(), POLLRDHUP, 0};
@@ -64,18 +45,13 @@ bool descriptors_left() {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::create(Environment environment) {
+Result<std::unique_ptr<Server>> Server::create(Environment environment, Listeners given) {
   std::unique_ptr<Server> self(new Server(std::move(environment)));
-  auto session_listener = self->listen_on(ipc::kSessionSocketName, SOCK_SEQPACKET);
-  if (!session_listener) {
-    return Failure{session_listener.error()};
+  auto listeners = open_listeners(self->environment_.config.daemon, std::move(given));
+  if (!listeners) {
+    return Failure{listeners.error()};
   }
-  auto bell_listener = self->listen_on(ipc::kBellSocketName, SOCK_STREAM);
-  if (!bell_listener) {
-    return Failure{bell_listener.error()};
-  }
-  self->listener_ = session_listener.take();
-  self->bell_listener_ = bell_listener.take();
+  self->listeners_ = listeners.take();
   self->reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   return self;
 }
@@ -86,8 +62,9 @@ void Server::begin(std::vector<KeptFd> kept, std::function<void()> serving) {
   kept_.adopt(std::move(kept), [this, serving = std::move(serving)] {
     last_channel_ = std::max(last_channel_, kept_.last_number());
     EventLoop& loop = environment_.loop;
-    if (!loop.add(listener_.get(), EPOLLIN, [this](std::uint32_t) { on_session_waiting(); }) ||
-        !loop.add(bell_listener_.get(), EPOLLIN, [this](std::uint32_t) { on_bell_waiting(); })) {
+    if (!loop.add(listeners_.sessions.get(), EPOLLIN,
+                  [this](std::uint32_t) { on_session_waiting(); }) ||
+        !loop.add(listeners_.bells.get(), EPOLLIN, [this](std::uint32_t) { on_bell_waiting(); })) {
       spdlog::critical("cannot watch the sockets: {}", std::strerror(errno));
       std::abort();  // nobody would be served
     }
@@ -101,35 +78,16 @@ Session* Server::find_session(std::uint64_t id) {
 }
 
 Server::~Server() {
-  for (const char* name : {ipc::kSessionSocketName, ipc::kBellSocketName}) {
-    ::unlink((environment_.config.daemon.socket_dir + "/" + name).c_str());
-  }
+  remove_files(environment_.config.daemon, listeners_);
 }
 
-Result<ipc::Fd> Server::listen_on(const char* name, int type) {
-  const std::string path = environment_.config.daemon.socket_dir + "/" + name;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return Failure{"socket path " + path + " is longer than " +
-                   std::to_string(sizeof address.sun_path - 1) +
-                   " bytes: choose a shorter daemon.socket_dir"};
+void Server::begin_drain() {
+  draining_ = true;
+  if (listeners_.given) {
+    // Who knocks from now on waits in the sockets' queues for the next kfastd.
+    environment_.loop.remove(listeners_.sessions.get());
+    environment_.loop.remove(listeners_.bells.get());
   }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  ipc::Fd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // We hold the directory's lock, so a socket that is there belongs to nobody.
-  ::unlink(path.c_str());
-  if (!socket.valid() ||
-      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      !give_to_group(path, environment_.config.daemon.socket_group) ||
-      ::chmod(path.c_str(), static_cast<mode_t>(environment_.config.daemon.socket_mode)) != 0 ||
-      ::listen(socket.get(), kBacklog) != 0) {
-    const std::string cause = std::strerror(errno);
-    const std::string& group = environment_.config.daemon.socket_group;
-    return Failure{"cannot listen on " + path + ": " + cause +
-                   (group.empty() ? "" : " (daemon.socket_group is \"" + group + "\")")};
-  }
-  return socket;
 }
 
 ipc::Fd Server::accept_one(const ipc::Fd& listener, bool& none_left) {
@@ -155,7 +113,7 @@ void Server::turn_away(const ipc::Fd& socket, RefusalCode code, const std::strin
 
 void Server::on_session_waiting() {
   bool none_left = false;
-  ipc::Fd socket = accept_one(listener_, none_left);
+  ipc::Fd socket = accept_one(listeners_.sessions, none_left);
   if (none_left || (socket.valid() && !descriptors_left())) {
     environment_.counters.add(DaemonCounter::sessions_refused_system);
     telemetry::process_log().log(spdlog::level::err, "no_descriptors",
@@ -354,7 +312,7 @@ void Server::show_ring_bytes() {
 
 void Server::on_bell_waiting() {
   bool none_left = false;
-  ipc::Fd socket = accept_one(bell_listener_, none_left);
+  ipc::Fd socket = accept_one(listeners_.bells, none_left);
   if (none_left) {
     socket.reset();  // a bell has no words; its client sees the end of the stream and tries again
     reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));

@@ -17,13 +17,14 @@
 #include "session/event_loop.hpp"
 #include "session/fd_store.hpp"
 #include "session/kept_channels.hpp"
+#include "session/listeners.hpp"
 #include "session/session.hpp"
 #include "shard/shard.hpp"
 #include "telemetry/stats.hpp"
 
 namespace kfast::daemon::session {
 
-/// Lifecycle: create() binds the sockets, begin() adopts what was kept and lets sessions in, which
+/// Lifecycle: create() has the sockets, begin() adopts what was kept and lets sessions in, which
 /// come and go on the loop's thread, begin_drain() refuses new ones.
 class Server {
  public:
@@ -39,7 +40,9 @@ class Server {
     std::uint64_t daemon_epoch = 0;
   };
 
-  [[nodiscard]] static Result<std::unique_ptr<Server>> create(Environment environment);
+  /// `given`: of take_listeners().
+  [[nodiscard]] static Result<std::unique_ptr<Server>> create(Environment environment,
+                                                              Listeners given);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -48,8 +51,9 @@ class Server {
   /// before it returns, or from the loop.
   void begin(std::vector<KeptFd> kept, std::function<void()> serving);
 
-  /// From now on everything new is refused with "draining".
-  void begin_drain() { draining_ = true; }
+  /// From now on everything new is refused with "draining", or waits for the next kfastd where
+  /// the sockets outlive this one.
+  void begin_drain();
 
   // For sessions.
   [[nodiscard]] Environment& environment() { return environment_; }
@@ -85,7 +89,6 @@ class Server {
 
   explicit Server(Environment environment)
       : environment_(std::move(environment)), kept_(*this, environment_.store) {}
-  Result<ipc::Fd> listen_on(const char* name, int type);
   void on_session_waiting();
   void on_bell_waiting();
   void on_bell_readable(int fd);
@@ -100,8 +103,7 @@ class Server {
 
   Environment environment_;
   KeptChannels kept_;
-  ipc::Fd listener_;
-  ipc::Fd bell_listener_;
+  Listeners listeners_;
   ipc::Fd reserve_;  // given up for a moment when descriptors run out, to say so to whoever knocks
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::uint64_t, std::uint64_t> unconfirmed_;  // c2d inode -> session

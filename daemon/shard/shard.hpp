@@ -8,6 +8,7 @@
 #include <boost/interprocess/mapped_region.hpp>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -57,6 +58,13 @@ struct NewChannel {
 struct Waiting {
   std::uint64_t records = 0;  // taken, no outcome yet
   std::uint64_t bytes = 0;    // of rings, to be taken
+};
+
+/// What a shard says of itself.
+struct Standing {
+  std::size_t clusters = 0;
+  std::size_t clusters_up = 0;  // those of which librdkafka has not said that all brokers are down
+  Waiting waiting;
 };
 
 /// Records without an outcome when a drain ended, and the channels that they are in.
@@ -117,6 +125,9 @@ class Shard : private kafka::EventHandler {
   void drain(std::chrono::milliseconds deadline, DrainListener listener);
   /// The drain is over at once.
   void end_drain();
+
+  /// The shard's thread answers in its next round.
+  void ask(std::function<void(Standing)> answer);
 
   /// Ends the thread. Records without an outcome stay in their rings.
   void stop();
@@ -192,6 +203,7 @@ class Shard : private kafka::EventHandler {
   void rest(Rest choice);
   void wait(std::int64_t timeout_ns);
   void check_drain();
+  [[nodiscard]] Standing standing() const;
   [[nodiscard]] Undelivered undelivered() const;
   [[nodiscard]] bool anything_published() const;
   [[nodiscard]] std::int64_t next_deadline_ns();

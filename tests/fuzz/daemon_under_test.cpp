@@ -63,7 +63,7 @@ DaemonUnderTest::DaemonUnderTest()
   promise(shard.ok(), "a shard can be made");
   shard_ = shard.take();
   auto server = daemon::session::Server::create(
-      {*loop_, config_, access_, quota_, counters_, *shard_, *store_, "fuzz", 1});
+      {*loop_, config_, access_, quota_, counters_, *shard_, *store_, "fuzz", 1}, {});
   promise(server.ok(), "a server can be made");
   server_ = server.take();
   shard_->start();

@@ -3,8 +3,6 @@
 import itertools
 import os
 import re
-import select
-import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -20,6 +18,8 @@ from harness.process import (
     temporary_directory,
 )
 
+from unit import Unit
+
 _numbers = itertools.count(1)
 
 # What docs/operations.md tells operators to write, but for RestartSec: a service that was killed
@@ -33,14 +33,14 @@ _SETTINGS = {
 }
 
 
-class Service:
+class Service(Unit):
     """A unit of its own with kfastd on `config`; `settings` go into its [Service] section."""
 
     def __init__(self, config: dict, settings: dict):
         self.directory = temporary_directory("service")
         self.socket_dir = self.directory / "run"
         self.socket_dir.mkdir()
-        self.unit = f"kfastd-test-{os.getpid()}-{next(_numbers)}.service"
+        super().__init__(f"kfastd-test-{os.getpid()}-{next(_numbers)}.service")
         self._unit_file = Path("/run/systemd/system") / self.unit
         self._log = self.directory / "kfastd.log"
         self._log.touch()
@@ -68,52 +68,7 @@ class Service:
         self._reader = threading.Thread(target=self._read_log, name="service log", daemon=True)
         self._reader.start()
         show_on_failure(self.unit, self._log, lines=100)
-        self._systemctl("daemon-reload")
-
-    def _systemctl(self, *arguments: str) -> str:
-        ran = subprocess.run(
-            ["systemctl", *arguments],
-            text=True,
-            timeout=120,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        assert ran.returncode == 0, f"systemctl {' '.join(arguments)}:\n{ran.stdout}"
-        return ran.stdout
-
-    def start(self) -> None:
-        """Returns when kfastd has said READY=1."""
-        self._systemctl("start", self.unit)
-
-    def restart(self) -> None:
-        """`systemctl restart`; a service that was killed and waits for its RestartSec starts now."""
-        self._systemctl("restart", self.unit)
-
-    def stop(self) -> None:
-        self._systemctl("stop", self.unit)
-
-    def show(self, name: str) -> str:
-        """One property of the unit."""
-        return self._systemctl("show", f"--property={name}", "--value", self.unit).strip()
-
-    @property
-    def pid(self) -> int:
-        return int(self.show("MainPID"))
-
-    @property
-    def stored(self) -> int:
-        """How many descriptors systemd keeps."""
-        return int(self.show("NFileDescriptorStore"))
-
-    def kill(self, hold: bool = True) -> None:
-        """kill -9; returns when the process is gone. `hold`: also when systemd knows of it."""
-        pidfd = os.pidfd_open(self.pid)
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        select.select([pidfd], [], [])
-        os.close(pidfd)
-        while hold and self.show("SubState") != "auto-restart":
-            pass  # each look is a request that systemd answers
+        self.systemctl("daemon-reload")
 
     def discard(self) -> None:
         """Stops it and removes the unit."""
@@ -123,7 +78,7 @@ class Service:
         self._reader.join()
         forget_log(self.unit)
         self._unit_file.unlink()
-        self._systemctl("daemon-reload")
+        self.systemctl("daemon-reload")
         remove_directory(self.directory)
 
     # Log
