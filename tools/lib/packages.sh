@@ -12,7 +12,8 @@ purpose_parts() {
       bench) printf '%s\n' "1 build" "3 kafka" ;;
       test) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" ;;
       reference) echo "6 reference" ;;
-      ci) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" "5 checks" "6 reference" ;;
+      package) printf '%s\n' "1 build" "7 package" ;;
+      ci) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" "5 checks" "6 reference" "7 package" ;;
     esac
   done | sort -u | cut -d ' ' -f 2
 }
@@ -38,10 +39,11 @@ part_packages() {
     tests) echo libgtest-dev python3 python3-pytest relacy-dev libcpp-httplib-dev ;;
     checks)
       echo clang clang-format clang-tidy llvm "$(fuzzer_package)"
-      echo g++-aarch64-linux-gnu googletest qemu-user git shellcheck
+      echo g++-aarch64-linux-gnu googletest qemu-user git shellcheck abigail-tools
       echo systemd systemd-sysv systemd-container dbus
       ;;
     reference) echo doxygen g++ cmake ninja-build pkg-config ;;
+    package) echo dpkg-dev file git lintian debootstrap systemd-container ;;
   esac | tr ' ' '\n' | sort -u
 }
 
@@ -53,6 +55,7 @@ part_reason() {
     tests) echo "test frameworks, model checker, and an HTTP library for an example" ;;
     checks) echo "clang's fuzzer and linters, aarch64 cross compiler and emulator, a systemd to boot" ;;
     reference) echo "makes the API reference from kfast.h" ;;
+    package) echo "makes and checks Debian packages, and a Debian to install them in" ;;
   esac
 }
 
