@@ -10,7 +10,10 @@
 #include <cstdint>
 #include <utility>
 
+#include "config/changes.hpp"
+#include "config/kafka_conf.hpp"
 #include "process.hpp"
+#include "telemetry/log.hpp"
 #include "telemetry/process_log.hpp"
 
 namespace kfast::daemon {
@@ -20,6 +23,12 @@ std::uint64_t random_epoch() {
   std::uint64_t epoch = 0;
   static_cast<void>(::getrandom(&epoch, sizeof epoch, 0));
   return epoch;
+}
+
+std::int64_t monotonic_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 }  // namespace
@@ -40,6 +49,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(config::Config config,
   self->signals_ = std::move(given.signals);
   self->directory_ = std::move(given.directory);
   self->kept_ = std::move(given.kept);
+  self->read_config_ = std::move(given.read_config);
 
   auto stats = telemetry::StatsSegment::create(
       {.directory = self->config_.daemon.socket_dir, .version = KFAST_DAEMON_VERSION, .shards = 1});
@@ -126,7 +136,7 @@ void Daemon::on_signal() {
     return;
   }
   if (info.ssi_signo == SIGHUP) {
-    spdlog::warn("SIGHUP: reading the configuration again is not supported; restart kfastd");
+    reload();
     return;
   }
   if (drain_) {
@@ -141,6 +151,61 @@ void Daemon::on_signal() {
     spdlog::warn("second signal: stops without adopting; kept segments stay where they are kept");
     loop_->stop();
   }
+}
+
+void Daemon::reload() {
+  if (!serving_ || drain_) {
+    spdlog::warn("SIGHUP while kfastd {}: the configuration is not read again",
+                 drain_ ? "stops" : "starts");
+    return;
+  }
+  tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()));
+  const std::string refused = take_new_config();
+  if (refused.empty()) {
+    counters_.set_note("last_reload_refused", "");
+    counters_.add(telemetry::DaemonCounter::reloads_applied);
+    spdlog::info("configuration read again and applied");
+    tell("READY=1\nSTATUS=serving, with the configuration read again");
+  } else {
+    counters_.set_note("last_reload_refused", refused);
+    counters_.add(telemetry::DaemonCounter::reloads_refused);
+    spdlog::error("the configuration was read again and is refused, nothing has changed: {}",
+                  refused);
+    tell("READY=1\nSTATUS=serving; the configuration was read again and refused: see the log");
+  }
+}
+
+std::string Daemon::take_new_config() {
+  auto read = read_config_();
+  if (!read) {
+    return read.error();
+  }
+  config::Changes changes = config::changes_between(config_, *read);
+  if (!changes.need_restart.empty()) {
+    std::string text = "only a restart changes";
+    for (const std::string& each : changes.need_restart) {
+      text += " " + each;
+    }
+    return text + ": systemctl restart kfastd, or change it back";
+  }
+  for (const config::KafkaSetup& each : changes.profiles) {
+    const auto conf = config::make_producer_conf(each.cluster, each.profile);
+    const std::string why =
+        conf ? config::try_producer(conf->conf.get()) : config::to_text(conf.error().front());
+    if (!why.empty()) {
+      return "profile " + each.profile.name + ": " + why;
+    }
+  }
+  config_ = read.take();
+  if (const auto level = telemetry::parse_log_level(config_.daemon.log_level)) {
+    spdlog::set_level(*level);
+  }
+  access_.replace(config_.allow);
+  quota_.set_limits(config_.limits);
+  shard_->policy_changed();
+  server_->policy_changed();
+  shard_->renew(std::move(changes.profiles));
+  return {};
 }
 
 void Daemon::begin_drain() {

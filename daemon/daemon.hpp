@@ -1,6 +1,7 @@
 // A running kfastd: everything between a configuration and an exit code.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,6 +32,8 @@ class Daemon {
     ipc::Fd directory;             // the lock of claim_directory()
     session::KeptFds kept;         // of take_kept_fds(), without
     session::Listeners listeners;  // of take_listeners()
+    /// Reads the configuration again, for a reload.
+    std::function<Result<config::Config>()> read_config;
   };
 
   /// Makes the shard and has the sockets. Fails with a sentence.
@@ -47,6 +50,9 @@ class Daemon {
   explicit Daemon(config::Config config);
   void on_signal();
   void begin_drain();
+  void reload();
+  /// Empty, or why the file as it is now is refused.
+  [[nodiscard]] std::string take_new_config();
   void announce_serving();
   /// To whoever started us, as of sd_notify(3).
   void tell(const std::string& state);
@@ -63,6 +69,7 @@ class Daemon {
   std::unique_ptr<session::EventLoop> loop_;
   std::unique_ptr<session::FdStore> store_;
   session::KeptFds kept_;
+  std::function<Result<config::Config>()> read_config_;
   std::unique_ptr<shard::Shard> shard_;
   std::unique_ptr<session::Server> server_;
   std::unique_ptr<Watchdog> watchdog_;

@@ -138,6 +138,17 @@ int main(int argc, char** argv) {
   }
   Setup running = setup.take();
   const bool dev = running.dev_broker != nullptr;
+  const CommandLine& arguments = *line;
+  const auto read_config = [arguments, dev]() -> Result<config::Config> {
+    if (dev) {
+      return Failure{"kfastd --dev has no configuration file"};
+    }
+    auto again = set_up_from_file(arguments);
+    if (!again) {
+      return Failure{again.error()};
+    }
+    return std::move(again->config);
+  };
   const config::Config& config = running.config;
   auto directory_ready = kfast::daemon::claim_directory(config.daemon.socket_dir);
   if (!directory_ready) {
@@ -148,7 +159,7 @@ int main(int argc, char** argv) {
   }
   auto daemon = kfast::daemon::Daemon::start(
       std::move(running.config), std::move(running.dev_broker),
-      {signals.take(), directory_ready.take(), std::move(kept), listeners.take()});
+      {signals.take(), directory_ready.take(), std::move(kept), listeners.take(), read_config});
   if (!daemon) {
     return fail(daemon.error());
   }

@@ -110,9 +110,13 @@ ProducerChannel::Topic* ProducerChannel::topic_of(std::uint16_t index, RecordSin
       return nullptr;
     }
     topics_known_ += topic.opened.stats == nullptr ? 1 : 0;
+    // Its records that are in flight are counted in the former block.
+    auto* const former = topic.held_bytes != 0 ? topic.opened.stats : nullptr;
     topic.opened = sink.open_topic(std::string_view(entry.name, entry.size));
+    topic.opened.stats = former != nullptr ? former : topic.opened.stats;
     topic.known = true;
-    set_topic_state(index, topic.opened.state);
+    topic.over_budget = topic.over_budget && topic.opened.state == ipc::TopicState::open;
+    set_topic_state(index, topic.over_budget ? ipc::TopicState::over_budget : topic.opened.state);
   }
   return &topic;
 }
@@ -430,6 +434,16 @@ void ProducerChannel::take_again() {
   }
   reader_.take_again();
   freed_ = reader_.head();
+}
+
+void ProducerChannel::ask_topics_again() {
+  for (std::size_t index = 0; index < topics_.size(); ++index) {
+    Topic& topic = topics_[index];
+    if (topic.known && topic.opened.state != ipc::TopicState::open) {
+      set_topic_state(static_cast<std::uint16_t>(index), ipc::TopicState::unseen);
+    }
+    topic.known = false;
+  }
 }
 
 bool ProducerChannel::finish_round() {

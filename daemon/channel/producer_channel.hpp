@@ -71,6 +71,9 @@ class ProducerChannel {
   /// what it took and has no outcome is taken again, in ring order. Where nothing in the ring can
   /// be trusted any more, its outcome is unknown.
   void take_again();
+  /// What topics are allowed has changed: each is asked for again before its next record, and one
+  /// that was refused no longer keeps its worker from sending it.
+  void ask_topics_again();
 
   /// After a batch of take() and resolve(): publishes reports, then moves the head. The order per
   /// record is done bit, report, head. False: the client left no room for a report, which its

@@ -89,6 +89,12 @@ struct Config {
                                                     {"total", default_total_limits()}};
 };
 
+/// What a profile's Kafka instance is made of.
+struct KafkaSetup {
+  Cluster cluster;
+  Profile profile;
+};
+
 /// The limits of that user: its own, else "default".
 const Limits& limits_for(const Config& config, const std::string& user);
 

@@ -107,6 +107,11 @@ class Instance {
   /// are out get an outcome.
   [[nodiscard]] bool fatal() const noexcept { return fatal_; }
 
+  /// Another instance is to take its place: from now on it is given nothing.
+  void resign() noexcept { resigned_ = true; }
+  /// Whether it takes records.
+  [[nodiscard]] bool ended() const noexcept { return fatal_ || resigned_; }
+
   /// From when no broker could be reached until the next delivery.
   [[nodiscard]] bool all_brokers_down() const noexcept { return all_brokers_down_; }
 
@@ -150,6 +155,7 @@ class Instance {
   std::unordered_map<std::string, Topic> topics_;
   std::uint64_t in_flight_ = 0;
   bool fatal_ = false;
+  bool resigned_ = false;
   bool all_brokers_down_ = false;
   bool troubled_ = false;  // an error event came since the last delivery
   /// Why brokers refuse us, kept so that a record that times out for it can say so.

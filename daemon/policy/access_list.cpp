@@ -4,10 +4,20 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace kfast::daemon::policy {
 
-AccessList::AccessList(const std::vector<config::Allow>& rules) {
+AccessList::AccessList(const std::vector<config::Allow>& rules) : rules_(compile(rules)) {}
+
+void AccessList::replace(const std::vector<config::Allow>& rules) {
+  Rules compiled = compile(rules);
+  const std::lock_guard lock(mutex_);
+  rules_ = std::move(compiled);
+}
+
+AccessList::Rules AccessList::compile(const std::vector<config::Allow>& rules) {
+  Rules compiled;
   const auto add = [](Rights& rights, const config::Allow& rule) {
     for (const std::string& pattern : rule.produce) {
       rights.produce.add(pattern);
@@ -21,12 +31,13 @@ AccessList::AccessList(const std::vector<config::Allow>& rules) {
   };
   for (const config::Allow& rule : rules) {
     if (rule.uid) {
-      add(users_[*rule.uid], rule);
+      add(compiled.users[*rule.uid], rule);
     }
     if (rule.gid) {
-      add(groups_[*rule.gid], rule);
+      add(compiled.groups[*rule.gid], rule);
     }
   }
+  return compiled;
 }
 
 bool AccessList::allows(const Principal& who, std::string_view name,
@@ -35,8 +46,10 @@ bool AccessList::allows(const Principal& who, std::string_view name,
     const auto found = map.find(id);
     return found != map.end() && (found->second.*kind).contains(name);
   };
-  return in(users_, who.uid) ||
-         std::any_of(who.gids.begin(), who.gids.end(), [&](gid_t gid) { return in(groups_, gid); });
+  const std::lock_guard lock(mutex_);
+  return in(rules_.users, who.uid) || std::any_of(who.gids.begin(), who.gids.end(), [&](gid_t gid) {
+           return in(rules_.groups, gid);
+         });
 }
 
 bool AccessList::may_produce(const Principal& who, std::string_view topic) const {
@@ -52,8 +65,10 @@ bool AccessList::may_join(const Principal& who, std::string_view group) const {
 }
 
 bool AccessList::knows(const Principal& who) const {
-  return users_.contains(who.uid) || std::any_of(who.gids.begin(), who.gids.end(),
-                                                 [&](gid_t gid) { return groups_.contains(gid); });
+  const std::lock_guard lock(mutex_);
+  return rules_.users.contains(who.uid) ||
+         std::any_of(who.gids.begin(), who.gids.end(),
+                     [&](gid_t gid) { return rules_.groups.contains(gid); });
 }
 
 }  // namespace kfast::daemon::policy

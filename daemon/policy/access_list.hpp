@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <mutex>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -14,11 +15,13 @@
 namespace kfast::daemon::policy {
 
 /// Nothing is allowed that no rule says; the rules of a principal's uid and of each of its groups
-/// add up. Immutable, so any number of threads may ask.
+/// add up. Any number of threads may ask: for opening sessions and topics, not for records.
 class AccessList {
  public:
-  AccessList() = default;
   explicit AccessList(const std::vector<config::Allow>& rules);
+
+  /// Other rules after a reload.
+  void replace(const std::vector<config::Allow>& rules);
 
   [[nodiscard]] bool may_produce(const Principal& who, std::string_view topic) const;
   [[nodiscard]] bool may_consume(const Principal& who, std::string_view topic) const;
@@ -32,11 +35,16 @@ class AccessList {
     PatternSet consume;
     PatternSet groups;
   };
+  struct Rules {
+    std::unordered_map<uid_t, Rights> users;
+    std::unordered_map<gid_t, Rights> groups;
+  };
+  [[nodiscard]] static Rules compile(const std::vector<config::Allow>& rules);
   [[nodiscard]] bool allows(const Principal& who, std::string_view name,
                             PatternSet Rights::*kind) const;
 
-  std::unordered_map<uid_t, Rights> users_;
-  std::unordered_map<gid_t, Rights> groups_;
+  mutable std::mutex mutex_;
+  Rules rules_;
 };
 
 }  // namespace kfast::daemon::policy

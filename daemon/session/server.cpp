@@ -81,6 +81,23 @@ Server::~Server() {
   remove_files(environment_.config.daemon, listeners_);
 }
 
+void Server::policy_changed() {
+  std::vector<std::uint64_t> ended;
+  for (const auto& [id, session] : sessions_) {
+    if (!environment_.access.knows(session->principal())) {
+      ended.push_back(id);
+    }
+  }
+  for (const std::uint64_t id : ended) {
+    Session& session = *sessions_.at(id);
+    spdlog::info("session ended: no [[allow]] rule any more principal={} pid={}",
+                 session.principal().name, session.pid());
+    session.end(RefusalCode::not_allowed, "no [[allow]] rule of kfastd.toml covers user " +
+                                              session.principal().name + " any more");
+    hang_up(id, "not allowed any more");
+  }
+}
+
 void Server::begin_drain() {
   draining_ = true;
   if (listeners_.given) {

@@ -51,6 +51,9 @@ class Server {
   /// before it returns, or from the loop.
   void begin(std::vector<KeptFd> kept, std::function<void()> serving);
 
+  /// What is allowed has changed: sessions of users who are no longer allowed anything end.
+  void policy_changed();
+
   /// From now on everything new is refused with "draining", or waits for the next kfastd where
   /// the sockets outlive this one.
   void begin_drain();

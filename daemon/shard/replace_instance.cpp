@@ -1,5 +1,5 @@
-// After a fatal librdkafka error: another instance takes over, and nothing is reported that the
-// first one gave up.
+// After a fatal librdkafka error, or for a reload with other properties: another instance takes
+// over, and nothing is reported that the first one gave up.
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -24,7 +24,7 @@ constexpr auto kLeastLife = 1s;
 
 }  // namespace
 
-void Shard::replace_fatal(const std::string& name, Profile& profile) {
+void Shard::replace_ended(const std::string& name, Profile& profile) {
   kafka::Instance& former = *profile.instance;
   const auto now = std::chrono::steady_clock::now();
   if (!profile.replace_at) {
@@ -54,7 +54,9 @@ void Shard::replace_fatal(const std::string& name, Profile& profile) {
   }
   profile.replace_at.reset();
   profile.ready = true;
-  profile.stats.add(telemetry::ProfileCounter::instances_replaced);
+  if (kept->fatal()) {
+    profile.stats.add(telemetry::ProfileCounter::instances_replaced);
+  }
   spdlog::warn("Kafka producer replaced profile={}", name);
   take_again(*kept, *profile.instance);
   profile.former_ended =

@@ -72,6 +72,7 @@ Result<bool> Shard::make_instances() {
   std::uint32_t number = 0;
   for (const auto& [name, profile] : environment_.config.profiles) {
     Profile made;
+    made.setup = {environment_.config.clusters.at(profile.cluster), profile};
     made.stats = environment_.stats.profile_block(profile.cluster, name);
     made.wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!made.wake.valid() ||
@@ -84,27 +85,27 @@ Result<bool> Shard::make_instances() {
     if (auto done = make_instance(name, placed); !done) {
       return done;
     }
-    placed.info.max_record_bytes =
-        static_cast<std::uint64_t>(placed.instance->message_max_bytes()) - kRecordOverhead;
     ++number;
   }
   return true;
 }
 
 Result<bool> Shard::make_instance(const std::string& name, Profile& profile) {
-  const config::Profile& wanted = environment_.config.profiles.at(name);
-  const config::Cluster& cluster = environment_.config.clusters.at(wanted.cluster);
-  auto conf = config::make_producer_conf(cluster, wanted);
+  auto conf = config::make_producer_conf(profile.setup.cluster, profile.setup.profile);
   if (!conf) {
     return Failure{config::to_text(conf.error().front())};
   }
-  auto instance = kafka::Instance::create(conf.take(), cluster.name, name, profile.wake.get(),
-                                          profile.stats, environment_.stats);
+  auto instance = kafka::Instance::create(conf.take(), profile.setup.cluster.name, name,
+                                          profile.wake.get(), profile.stats, environment_.stats);
   if (!instance) {
     return Failure{instance.error()};
   }
   profile.instance = instance.take();
+  profile.stats.set(telemetry::ProfileCounter::all_brokers_down, 0);  // of the one before it
   profile.made = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  profile.info.max_record_bytes =
+      static_cast<std::uint64_t>(profile.instance->message_max_bytes()) - kRecordOverhead;
   return true;
 }
 
@@ -186,6 +187,7 @@ std::optional<ProfileInfo> Shard::profile(const std::string& name) const {
   if (found == profiles_.end()) {
     return std::nullopt;
   }
+  const std::lock_guard lock(mutex_);
   return found->second.info;
 }
 

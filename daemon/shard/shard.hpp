@@ -126,6 +126,12 @@ class Shard : private kafka::EventHandler {
   /// The drain is over at once.
   void end_drain();
 
+  /// What is allowed has changed, or limits have: channels ask again.
+  void policy_changed();
+  /// Profiles' properties have changed: another Kafka instance takes the place of each one's, which
+  /// is given nothing more. What it had no answer for in time is submitted again.
+  void renew(std::vector<config::KafkaSetup> profiles);
+
   /// The shard's thread answers in its next round.
   void ask(std::function<void(Standing)> answer);
 
@@ -165,8 +171,10 @@ class Shard : private kafka::EventHandler {
     std::future<void> former_ended;  // the instance before this one; waited for on destruction
     std::unique_ptr<kafka::Instance> instance;
     std::chrono::steady_clock::time_point made;
-    ProfileInfo info;  // read by any thread, never changed
-    /// After a fatal error: when to go on with replacing the instance, at the latest.
+    config::KafkaSetup setup;
+    ProfileInfo info;  // read by any thread, under the mutex
+    /// After a fatal error, or for a reload: when to go on with replacing the instance, at the
+    /// latest.
     std::optional<std::chrono::steady_clock::time_point> replace_at;
     bool ready = true;  // at first, too: what came before `wake` was watched has not written it
   };
@@ -174,7 +182,8 @@ class Shard : private kafka::EventHandler {
   explicit Shard(std::uint32_t index, Environment environment);
   Result<bool> make_instances();
   Result<bool> make_instance(const std::string& name, Profile& profile);
-  void replace_fatal(const std::string& name, Profile& profile);
+  void replace_ended(const std::string& name, Profile& profile);
+  void review_slots();
   void take_again(const kafka::Instance& former, kafka::Instance& next);
   bool watch(int fd, std::uint64_t tag);
 
@@ -239,7 +248,8 @@ class Shard : private kafka::EventHandler {
   };
   std::optional<Drain> drain_;
 
-  mutable std::mutex mutex_;  // guards what other threads touch: the two members below
+  mutable std::mutex mutex_;  // guards what other threads touch: the two members below, and
+                              // what profiles say of themselves
   std::vector<std::function<void()>> commands_;
   std::map<std::uint64_t, std::uint32_t> inodes_;  // c2d inode -> channel number
 

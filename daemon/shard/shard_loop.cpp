@@ -116,7 +116,7 @@ std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
     slot.throttled = false;
     return took(index, purged, more);
   }
-  if (slot.instance->fatal()) {
+  if (slot.instance->ended()) {
     hold_back(slot, now_ns(CLOCK_MONOTONIC_COARSE) + kLaterNs);
     return 0;
   }
@@ -194,8 +194,8 @@ void Shard::serve_kafka() {
     if (profile.ready) {
       profile.ready = profile.instance->serve(*this, kEventsPerRound);
     }
-    if (profile.instance->fatal()) {
-      replace_fatal(name, profile);
+    if (profile.instance->ended()) {
+      replace_ended(name, profile);
     }
     profile.instance->publish_gauges();
   }

@@ -37,6 +37,7 @@ constexpr CounterDeclaration kBroker[] = {
 };
 #undef KFAST_DECLARE
 
+constexpr TextDeclaration kDaemonTexts[] = {{"last_reload_refused", 256, TextRole::note}};
 constexpr TextDeclaration kShardTexts[] = {{"shard", 8, TextRole::label}};
 constexpr TextDeclaration kProfileTexts[] = {{"cluster", 64, TextRole::label},
                                              {"profile", 64, TextRole::label},
@@ -57,7 +58,7 @@ constexpr TextDeclaration kBrokerTexts[] = {{"cluster", 64, TextRole::label},
                                             {"state", 32, TextRole::note}};
 
 constexpr std::array<ScopeDeclaration, kScopeCount> kScopes = {{
-    {"daemon", {}, kDaemon, 64, true},
+    {"daemon", kDaemonTexts, kDaemon, 64, true},
     {"shard", kShardTexts, kShard, ipc::stats::kMaxShards + 1, true},
     {"profile", kProfileTexts, kProfile, 1024, true},
     {"topic", kTopicTexts, kTopic, 16384, true},

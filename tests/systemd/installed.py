@@ -1,8 +1,10 @@
 """kfastd as the repository's own units run it: installed, on what a package would install."""
 
+import json
 import os
 import re
 import subprocess
+import threading
 from pathlib import Path
 from typing import Optional
 
@@ -18,8 +20,9 @@ def install() -> None:
     the tests.
     """
     build = paths.built("daemon/kfastd").parents[1]
-    run = ["cmake", "--install", str(build), "--component", "daemon", "--prefix", "/usr/local"]
-    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    for component in ("daemon", "ctl", "lib"):
+        run = ["cmake", "--install", str(build), "--component", component, "--prefix", "/usr/local"]
+        subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
     (_CONFIGURATION / "credentials").mkdir(parents=True, mode=0o700)
     for command in (["systemd-sysusers"], ["systemd-tmpfiles", "--create"]):
         subprocess.run(command, check=False)  # of this machine's other packages, some fail here
@@ -40,10 +43,14 @@ class Installed(Unit):
         self._settings = Path("/run/systemd/system", f"{self.unit}.d", "test.conf")
         self.write_config(config)
         if settings:
-            self._settings.parent.mkdir(parents=True)
-            lines = "".join(f"{key}={value}\n" for key, value in settings.items())
-            self._settings.write_text("[Service]\n" + lines)
-            self.systemctl("daemon-reload")
+            self.set(**settings)
+
+    def set(self, **settings) -> None:
+        """Further lines of [Service], in the place of those that were set before."""
+        self._settings.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(f"{key}={value}\n" for key, value in settings.items())
+        self._settings.write_text("[Service]\n" + lines)
+        self.systemctl("daemon-reload")
 
     def write_config(self, config) -> None:
         """A dict, or text."""
@@ -52,29 +59,37 @@ class Installed(Unit):
     def reload(self, fails: bool = False) -> str:
         return self.systemctl("reload", self.unit, fails=fails)
 
-    def log(self) -> str:
+    def _journal(self, since: Optional[str]) -> list:
+        after = [] if since is None else ["--after-cursor", since]
+        return ["journalctl", "--unit", self.unit, "--output", "cat", "--no-pager", *after]
+
+    def mark(self) -> str:
+        """The journal's end now, for `log(since=mark)`: it holds former tests' kfastd, too."""
+        subprocess.run(["journalctl", "--sync"], check=True)
+        command = ["journalctl", "--lines", "1", "--output", "json", "--output-fields", "MESSAGE"]
+        ran = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        return json.loads(ran.stdout)["__CURSOR"]
+
+    def log(self, since: Optional[str] = None) -> str:
         """What the journal has of it."""
         subprocess.run(["journalctl", "--sync"], check=True)
-        ran = subprocess.run(
-            ["journalctl", "--unit", self.unit, "--output", "cat", "--no-pager"],
-            text=True,
-            check=True,
-            stdout=subprocess.PIPE,
-        )
+        ran = subprocess.run(self._journal(since), text=True, check=True, stdout=subprocess.PIPE)
         return ran.stdout
 
-    def wait_log(self, regex: str) -> None:
-        """Until a line of the journal matches; fails with the journal when kfastd is gone first."""
+    def wait_log(self, regex: str, since: Optional[str] = None, timeout: float = 120) -> None:
+        """Until a line of the journal matches."""
         follow = subprocess.Popen(
-            ["journalctl", "--unit", self.unit, "--output", "cat", "--lines", "all", "--follow"],
+            [*self._journal(since), "--lines", "all", "--follow"],
             text=True,
             stdout=subprocess.PIPE,
         )
+        patience = threading.Timer(timeout, follow.kill)
+        patience.start()
         with follow:
-            for line in follow.stdout:
-                if re.search(regex, line):
-                    break
+            found = any(re.search(regex, line) for line in follow.stdout)
             follow.kill()
+        patience.cancel()
+        assert found, f"no log line matched {regex!r}:\n{self.log(since)}"
 
     def discard(self) -> None:
         """Stops it, as an administrator who does not want it to come back."""

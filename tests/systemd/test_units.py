@@ -7,7 +7,7 @@ import pytest
 
 from harness.daemon import config_for
 from harness.frozen_thread import FrozenThread
-from harness.kfast import DELIVERED
+from harness.kfast import DELIVERED, FAILED
 from harness.worker import Worker
 from installed import Installed, install
 
@@ -102,17 +102,32 @@ def test_the_status_says_how_it_stands(installed):
     kfastd.wait_shown("StatusText", "serving: 1 of 1 clusters up, 0 records wait")
 
 
-def test_a_bad_file_is_refused_by_reload_and_nothing_changes(kafka, installed):
+def test_reload_fails_where_the_file_is_refused_and_nothing_changes(kafka, installed):
     topic, kfastd = kafka.topic("bad-reload"), installed()
     kfastd.start()
-    before = kfastd.pid
+    before, mark = kfastd.pid, kfastd.mark()
     with Worker(kfastd.socket_dir) as worker:
         kfastd.write_config("[daemon]\nsocket_dri = '/x'\n")
         kfastd.reload(fails=True)
-        assert "unknown key 'socket_dri'" in kfastd.log()
+        assert "unknown key 'socket_dri'" in kfastd.log(mark)
         worker.send(topic, None, b"v")
         worker.wait_reports(1)
-    assert kfastd.pid == before
+    assert (kfastd.pid, kfastd.show("ActiveState")) == (before, "active")
+
+
+def test_a_good_file_is_in_effect_when_reload_returns(kafka, installed):
+    topic, kfastd = kafka.topic("good-reload"), installed()
+    nothing = config_for(kafka.bootstrap, produce=("nothing",))
+    kfastd.write_config(nothing)
+    kfastd.start()
+    with Worker(kfastd.socket_dir) as worker:
+        worker.send(topic, None, b"refused")
+        assert [each.outcome for each in worker.wait_reports(1)] == [FAILED]
+        kfastd.write_config(config_for(kafka.bootstrap))
+        kfastd.reload()
+        worker.send(topic, None, b"v")
+        assert [each.outcome for each in worker.wait_reports(1)] == [DELIVERED]
+    assert values_of(kafka, topic, 1) == [b"v"]
 
 
 def test_two_instances_stand_side_by_side(kafka, installed):

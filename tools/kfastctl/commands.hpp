@@ -11,6 +11,7 @@ int run_stat(const std::string& socket_dir, const StatOptions& options);
 int run_brokers(const std::string& socket_dir);
 int run_health(const std::string& socket_dir, const HealthOptions& options);
 int run_drain(const std::string& socket_dir, const DrainOptions& options);
+int run_reload(const std::string& socket_dir);
 int run_produce(const std::string& socket_dir, const ProduceOptions& options);
 
 }  // namespace kfast::ctl

@@ -20,6 +20,9 @@ struct Run {
   int operator()(const kfast::ctl::DrainOptions& options) const {
     return kfast::ctl::run_drain(socket_dir, options);
   }
+  int operator()(const kfast::ctl::ReloadOptions& /*options*/) const {
+    return kfast::ctl::run_reload(socket_dir);
+  }
   int operator()(const kfast::ctl::ProduceOptions& options) const {
     return kfast::ctl::run_produce(socket_dir, options);
   }

@@ -70,6 +70,16 @@ CLI::App* add_drain(CLI::App& app, DrainOptions& drain) {
   return sub;
 }
 
+CLI::App* add_reload(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("reload", "Have kfastd read its configuration again");
+  sub->footer(
+      "Sends SIGHUP and says what became of it. A bad file is refused whole. Needs root, or to be\n"
+      "kfastd's user.\n"
+      "Exit code: 0 applied, 1 refused, 2 the command line is wrong, 3 not known (no kfastd, no\n"
+      "permission, no answer).");
+  return sub;
+}
+
 CLI::App* add_produce(CLI::App& app, ProduceOptions& produce, std::string& delimiter) {
   CLI::App* sub = app.add_subcommand("produce", "Send records, one per line of stdin");
   sub->footer(
@@ -140,6 +150,7 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   CLI::App* brokers_command = add_brokers(app);
   CLI::App* health_command = add_health(app, health);
   CLI::App* drain_command = add_drain(app, drain);
+  CLI::App* reload_command = add_reload(app);
   CLI::App* produce_command = add_produce(app, produce, delimiter);
 
   // A wrong command line is 2, as everywhere; for health, whose 2 means critical, it is 3.
@@ -161,6 +172,8 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
     line.command = health;
   } else if (drain_command->parsed()) {
     line.command = drain;
+  } else if (reload_command->parsed()) {
+    line.command = ReloadOptions{};
   } else if (produce_command->parsed()) {
     if (const std::string wrong = check_produce(produce, delimiter); !wrong.empty()) {
       std::cerr << "kfastctl: " << wrong << '\n';

@@ -35,6 +35,9 @@ struct DrainOptions {
   std::optional<double> timeout_seconds;  ///< how long to follow; for ever without it
 };
 
+/// `kfastctl reload`
+struct ReloadOptions {};
+
 /// `kfastctl produce`
 struct ProduceOptions {
   std::string topic;
@@ -52,7 +55,9 @@ struct ProduceOptions {
 
 struct CommandLine {
   std::string socket_dir;
-  std::variant<StatOptions, BrokersOptions, HealthOptions, DrainOptions, ProduceOptions> command;
+  std::variant<StatOptions, BrokersOptions, HealthOptions, DrainOptions, ReloadOptions,
+               ProduceOptions>
+      command;
 };
 
 /// Nothing when there is nothing to run: the message (help, version or what is wrong) is printed

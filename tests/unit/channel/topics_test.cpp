@@ -46,6 +46,25 @@ TEST_F(ChannelTopicsTest, ATopicIsOpenedOnceAndItsStateIsShown) {
   EXPECT_EQ(sink_->values.size(), 2U);
 }
 
+TEST_F(ChannelTopicsTest, WhenRulesChangeATopicIsAskedForAgainBeforeItsNextRecord) {
+  open();
+  client_->put_topic(1, "denied");
+  send(0);
+  send(1);
+  take();
+  channel_->ask_topics_again();
+  // The one that was refused may be sent again, the other one is not disturbed.
+  EXPECT_EQ(client_->topic_state(0), TopicState::open);
+  EXPECT_EQ(client_->topic_state(1), TopicState::unseen);
+  send(0);
+  send(1);
+  take();
+  EXPECT_EQ(sink_->opened, (std::vector<std::string>{"orders", "denied", "orders", "denied"}));
+  EXPECT_EQ(client_->topic_state(1), TopicState::not_allowed);
+  deliver_all();
+  EXPECT_EQ(channel_->in_flight(), 0U);
+}
+
 TEST_F(ChannelTopicsTest, ATopicNumberOutsideTheTableIsAViolation) {
   open();
   for (const int topic : {1, 3, 4, 65535}) {

@@ -44,7 +44,7 @@ TEST(AccessList, NothingIsAllowedThatNoRuleSays) {
   EXPECT_FALSE(list.may_join(principal(33), "orders"));
   EXPECT_TRUE(list.knows(principal(33)));
   EXPECT_FALSE(list.knows(principal(34)));
-  EXPECT_FALSE(AccessList().may_produce(principal(0), "orders"));
+  EXPECT_FALSE(AccessList({}).may_produce(principal(0), "orders"));
 }
 
 TEST(AccessList, RulesOfAUserAndItsGroupsAddUp) {
@@ -60,6 +60,13 @@ TEST(AccessList, RulesOfAUserAndItsGroupsAddUp) {
   EXPECT_TRUE(list.may_join(member, "edge-1"));
   EXPECT_TRUE(list.may_consume(principal(99, {7}), "flags"));
   EXPECT_FALSE(list.may_consume(principal(7), "flags")) << "a group's number is no user's";
+}
+
+TEST(AccessList, OtherRulesTakeThePlaceOfAllThatWereThere) {
+  AccessList list({rule_for_user(33, {"a"})});
+  list.replace({rule_for_user(34, {"b"})});
+  EXPECT_FALSE(list.knows(principal(33)));
+  EXPECT_TRUE(list.may_produce(principal(34), "b"));
 }
 
 TEST(AccessList, RuleForAnUnknownUserMatchesNobody) {

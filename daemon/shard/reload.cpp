@@ -1,0 +1,37 @@
+// What a reload changes in a shard, on its own thread.
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shard/shard.hpp"
+
+namespace kfast::daemon::shard {
+
+void Shard::policy_changed() {
+  post([this] { review_slots(); });
+}
+
+void Shard::review_slots() {
+  for (Slot& slot : slots_) {
+    if (slot.channel) {
+      slot.channel->ask_topics_again();
+      const config::Limits limits = environment_.quota.limits(slot.principal);
+      *slot.rate = policy::RateLimit(limits.records_per_second, limits.bytes_per_second);
+    }
+  }
+}
+
+void Shard::renew(std::vector<config::KafkaSetup> profiles) {
+  auto shared = std::make_shared<std::vector<config::KafkaSetup>>(std::move(profiles));
+  post([this, shared] {
+    for (config::KafkaSetup& each : *shared) {
+      Profile& profile = profiles_.find(each.profile.name)->second;
+      profile.setup = std::move(each);
+      profile.instance->resign();
+    }
+  });
+}
+
+}  // namespace kfast::daemon::shard

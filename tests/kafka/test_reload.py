@@ -1,0 +1,174 @@
+"""kfastd.toml is read again on SIGHUP: refused whole, or applied without disturbing who is still allowed."""
+
+import signal
+
+import pytest
+
+from harness import kfastctl
+from harness.daemon import Kfastd, config_for
+from harness.kfast import DELIVERED, FAILED
+from harness.worker import Worker
+
+
+@pytest.fixture
+def kfastd(kafka):
+    with Kfastd(config_for(kafka.bootstrap)) as kfastd:
+        yield kfastd
+
+
+def reload(kfastd, config, outcome="read again and applied") -> None:
+    kfastd.write_config(config)
+    mark = kfastd.mark()
+    kfastd.notify.clear()
+    kfastd.signal(signal.SIGHUP)
+    kfastd.wait_log(outcome, since=mark)
+    # For systemd a reload is over with READY=1.
+    assert kfastd.notify.wait("READY", "1", 60, lambda: kfastd.running)
+    assert kfastd.notify.state["RELOADING"] == "1"
+    assert int(kfastd.notify.state["MONOTONIC_USEC"]) > 0
+
+
+def reloads(kfastd, result) -> int:
+    return kfastctl.stat(kfastd.socket_dir).value("kfast_reloads_total", result=result)
+
+
+def test_a_topic_that_is_allowed_now_can_be_sent_by_a_session_that_is_open(kafka, kfastd):
+    topic, other = kafka.topic("was-allowed"), kafka.topic("now-allowed")
+    reload(kfastd, config_for(kafka.bootstrap, produce=(topic,)))
+    with Worker(kfastd.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.send(other, None, b"refused")
+        assert {each.outcome for each in worker.wait_reports(2)} == {DELIVERED, FAILED}
+        reload(kfastd, config_for(kafka.bootstrap, produce=(topic, other)))
+        worker.send(other, None, b"1")
+        assert [each.outcome for each in worker.wait_reports(1)] == [DELIVERED]
+    assert [each.value for each in kafka.witness.read(other, count=1)] == [b"1"]
+    assert reloads(kfastd, "applied") == 2
+
+
+def test_a_topic_that_is_no_longer_allowed_is_refused_and_the_others_go_on(kafka, kfastd):
+    topic, other = kafka.topic("still-allowed"), kafka.topic("no-longer")
+    with Worker(kfastd.socket_dir) as worker:
+        worker.send(other, None, b"0")
+        worker.wait_reports(1)
+        reload(kfastd, config_for(kafka.bootstrap, produce=(topic,)))
+        worker.send(other, None, b"1")
+        (report,) = worker.wait_reports(1)
+        assert report.outcome == FAILED
+        worker.send(topic, None, b"2")
+        assert [each.outcome for each in worker.wait_reports(1)] == [DELIVERED]
+
+
+def test_limits_hold_from_then_on_and_take_nothing_away(kafka, kfastd):
+    topic = kafka.topic("limits")
+    one_channel = config_for(kafka.bootstrap)
+    one_channel["limits"] = {"default": {"channels": 1}}
+    with Worker(kfastd.socket_dir) as first, Worker(kfastd.socket_dir) as second:
+        reload(kfastd, one_channel)
+        with pytest.raises(Exception, match="limits.default.channels = 1 reached"):
+            Worker(kfastd.socket_dir)
+        for worker in (first, second):
+            worker.send(topic, None, b"v")
+            assert [each.outcome for each in worker.wait_reports(1)] == [DELIVERED]
+        reload(kfastd, config_for(kafka.bootstrap))
+        with Worker(kfastd.socket_dir):
+            pass
+
+
+def test_a_session_whose_user_has_no_rule_any_more_ends(kafka, kfastd):
+    with Worker(kfastd.socket_dir) as worker:
+        topic = kafka.topic("thrown-out")
+        worker.send(topic, None, b"v")
+        worker.wait_reports(1)
+        config = config_for(kafka.bootstrap)
+        config["allow"] = [{"uid": 4242, "produce": ["*"]}]
+        reload(kfastd, config)
+        kfastd.wait_log("session ended: no .*allow.* rule any more")
+        kfastd.wait_log("channel closed channel=1")
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("[daemon]\nsocket_dri = '/x'\n", "unknown key 'socket_dri'"),
+        ("[[[", "kfastd.toml:1"),
+    ],
+)
+def test_a_bad_file_is_refused_whole(kafka, kfastd, text, why):
+    topic = kafka.topic("bad-file")
+    with Worker(kfastd.socket_dir) as worker:
+        reload(kfastd, text, outcome="refused, nothing has changed: .*" + why)
+        worker.send(topic, None, b"v")
+        assert [each.outcome for each in worker.wait_reports(1)] == [DELIVERED]
+    assert reloads(kfastd, "refused") == 1
+
+
+def test_what_only_a_start_changes_is_refused_whole_by_name(kafka, kfastd):
+    config = config_for(kafka.bootstrap, produce=("nothing",), nap_us=1)
+    config["profiles"]["other"] = {"cluster": "main"}
+    reload(kfastd, config, outcome="only a restart changes daemon.nap_us profiles.other")
+    topic = kafka.topic("start-only")
+    with Worker(kfastd.socket_dir) as worker:
+        worker.send(topic, None, b"v")
+        assert [each.outcome for each in worker.wait_reports(1)] == [DELIVERED]
+
+
+def test_a_certificate_that_is_not_there_is_refused_whole(kafka, kfastd):
+    config = config_for(kafka.bootstrap)
+    config["clusters"]["main"]["security.protocol"] = "SSL"
+    config["clusters"]["main"]["ssl.ca.location"] = "/nowhere.pem"
+    reload(kfastd, config, outcome="refused, nothing has changed: profile default: .*nowhere.pem")
+
+
+def test_other_properties_under_load_lose_nothing_and_keep_the_order(kafka, kfastd):
+    topic, count = kafka.topic("renewed"), 60_000
+    with Worker(kfastd.socket_dir, {"ring.bytes": "256k"}) as worker:
+        worker.begin("send_numbered", topic, b"p", count, mark_at=10_000)
+        worker.wait_mark()
+        for linger in ("1", "2", "3"):
+            mark = kfastd.mark()
+            reload(kfastd, config_for(kafka.bootstrap, {"linger.ms": linger}))
+            kfastd.wait_log("Kafka producer replaced profile=default", since=mark)
+        reports = worker.result()
+        reports += worker.wait_reports(count - len(reports))
+    assert all(report.outcome == DELIVERED for report in reports)
+    tally = kafka.witness.digest(topic, expected=count).producers[b"p"]
+    assert (tally.missing, tally.out_of_order, tally.unexpected) == (0, 0, 0), tally
+
+
+def test_records_that_wait_go_to_brokers_that_are_named_right_at_last(kafka):
+    topic = kafka.topic("named-right")
+    with Kfastd(config_for("127.0.0.1:1")) as kfastd:
+        with Worker(kfastd.socket_dir) as worker:
+            for n in range(100):
+                worker.send(topic, None, b"%d" % n)
+            reload(kfastd, config_for(kafka.bootstrap))
+            assert {each.outcome for each in worker.wait_reports(100)} == {DELIVERED}
+    values = [each.value for each in kafka.witness.read(topic, count=100)]
+    assert values == [b"%d" % n for n in range(100)]
+
+
+def kfastctl_reload(kfastd):
+    return kfastctl.run(kfastd.socket_dir, "reload")
+
+
+def test_kfastctl_reload_says_what_became_of_it(kafka, kfastd):
+    kfastd.write_config(config_for(kafka.bootstrap, produce=("a",)))
+    applied = kfastctl_reload(kfastd)
+    assert (applied.returncode, applied.stdout) == (
+        0,
+        b"the configuration was read again and applied\n",
+    )
+    kfastd.write_config("[daemon]\nsocket_dri = '/x'\n")
+    refused = kfastctl_reload(kfastd)
+    assert refused.returncode == 1
+    assert b"refused, nothing has changed: " in refused.stdout
+    assert b"unknown key 'socket_dri'" in refused.stdout
+
+
+def test_kfastctl_reload_without_a_kfastd_says_so(kafka, kfastd):
+    kfastd.terminate()
+    kfastd.wait()
+    ran = kfastctl_reload(kfastd)
+    assert ran.returncode == 3
+    assert b"no kfastd runs with the socket directory" in ran.stderr
