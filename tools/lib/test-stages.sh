@@ -93,6 +93,20 @@ stage_systemd() {
   return "$status"
 }
 
+# The Debian packages, installed, upgraded and purged in a Debian of their own.
+stage_install() {
+  local status=0
+  if [ "$(id -u)" -ne 0 ] || ! can_boot_systemd; then
+    say "no Debian can be booted here: that takes root, overlay mounts and systemd-nspawn"
+    touch "$STAGE_RESULTS/not-run"
+    return 0
+  fi
+  "$KFAST_ROOT/tools/install-test" "${FILTERS[@]/#/-k}" || status=$?
+  cp "$KFAST_ROOT/build/install-test/pytest.xml" "$STAGE_RESULTS" || status=1
+  if chosen_none "$status"; then status=0; fi
+  return "$status"
+}
+
 # sanitizer_options NAME DEFAULTS: its options, with the repository's list of what to leave out, where there is one.
 sanitizer_options() {
   local known=$KFAST_ROOT/tests/sanitizers/$1.supp

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# A real systemd to test services with: boots this machine's own file system, below one that is lost afterwards, as a
-# container. Needs say.sh, cache.sh and apt.sh.
+# A real systemd to test services with: boots this machine's own file system, or the one in SYSTEMD_BASE, below one that
+# is lost afterwards, as a container. Needs say.sh, cache.sh and apt.sh.
 
+SYSTEMD_BASE=/
 SYSTEMD_TREE=
 
 # Whether one can be booted here: that takes root or sudo, overlays and systemd-nspawn, which a container may forbid.
@@ -24,8 +25,8 @@ under_systemd() {
   as_root mount -t tmpfs tmpfs "$SYSTEMD_TREE" || die "cannot mount a tmpfs: a systemd cannot be booted here"
   as_root mkdir "$SYSTEMD_TREE/upper" "$SYSTEMD_TREE/work" "$SYSTEMD_TREE/root"
   as_root mount -t overlay overlay \
-    -o "lowerdir=/,upperdir=$SYSTEMD_TREE/upper,workdir=$SYSTEMD_TREE/work" "$SYSTEMD_TREE/root" ||
-    die "cannot mount an overlay over /: a systemd cannot be booted here"
+    -o "lowerdir=$SYSTEMD_BASE,upperdir=$SYSTEMD_TREE/upper,workdir=$SYSTEMD_TREE/work" "$SYSTEMD_TREE/root" ||
+    die "cannot mount an overlay over $SYSTEMD_BASE: a systemd cannot be booted here"
   # What this machine has enabled is not to start a second time, and /tmp, where the repository may lie, stays.
   as_root find "$SYSTEMD_TREE/root/etc/systemd/system" -name '*.wants' -prune -exec rm -r {} +
   for unit in tmp.mount systemd-tmpfiles-setup.service systemd-tmpfiles-clean.timer; do
@@ -35,7 +36,7 @@ under_systemd() {
   systemd_unit "$folder" "$@" | as_root tee "$SYSTEMD_TREE/root/etc/systemd/system/kfast-run.service" >/dev/null
   # The overlay shows one file system.
   for place in "$KFAST_ROOT" "$KFAST_CACHE"; do
-    if [ "$(stat -c %d "$place")" != "$(stat -c %d /)" ]; then binds+=(--bind="$place"); fi
+    if [ "$SYSTEMD_BASE" != / ] || [ "$(stat -c %d "$place")" != "$(stat -c %d /)" ]; then binds+=(--bind="$place"); fi
   done
   as_root env SYSTEMD_NSPAWN_TMPFS_TMP=0 systemd-nspawn -q --register=no --keep-unit --private-network --console=pipe \
     "${binds[@]}" -D "$SYSTEMD_TREE/root" -b systemd.unit=kfast-run.service </dev/null >"$folder/console" 2>&1 || true
