@@ -38,6 +38,26 @@ stage_format() {
   check clang-format "$tool" --dry-run -Werror "${files[@]}"
 }
 
+# libkfast's binary interface against the one that programs were linked with: additions pass. With KFAST_ABI_ACCEPT=1
+# the present one becomes that.
+stage_abi() {
+  local folder=$KFAST_ROOT/build/abi known=$KFAST_ROOT/tests/abi/libkfast.abi
+  build_in "$folder" kfast -DCMAKE_BUILD_TYPE=Debug -DKFAST_DAEMON=OFF -DKFAST_TOOLS=OFF
+  if [ -n "${KFAST_ABI_ACCEPT:-}" ]; then
+    abidw --exported-interfaces-only --header-file "$KFAST_ROOT/include/kfast/kfast.h" --drop-private-types \
+      --no-comp-dir-path --no-corpus-path --no-show-locs --out-file "$known" "$folder/client/libkfast.so"
+  fi
+  check abidiff abi_holds "$known" "$folder/client/libkfast.so"
+}
+
+# abidiff's status is a set of bits: 1 and 2 are errors of its own, 8 is a change that breaks programs.
+abi_holds() {
+  local status=0
+  abidiff --exported-interfaces-only --header-file2 "$KFAST_ROOT/include/kfast/kfast.h" --drop-private-types \
+    --no-show-locs "$1" "$2" || status=$?
+  [ $((status & 11)) -eq 0 ]
+}
+
 # What clang-tidy is told comes from the tests' build, which compiles everything.
 stage_tidy() {
   local tool
