@@ -7,13 +7,14 @@ purpose_parts() {
   for purpose in "$@"; do
     case $purpose in
       build) echo "1 build" ;;
-      demo) printf '%s\n' "1 build" "2 reader" ;;
+      demo) printf '%s\n' "1 build" "2 reader" "8 nginx" ;;
       kafka) echo "3 kafka" ;;
       bench) printf '%s\n' "1 build" "3 kafka" ;;
-      test) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" ;;
+      bench-nginx) printf '%s\n' "1 build" "2 reader" "3 kafka" "8 nginx" "9 load" ;;
+      test) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" "8 nginx" ;;
       reference) echo "6 reference" ;;
       package) printf '%s\n' "1 build" "7 package" ;;
-      ci) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" "5 checks" "6 reference" "7 package" ;;
+      ci) printf '%s\n' "1 build" "2 reader" "3 kafka" "4 tests" "5 checks" "6 reference" "7 package" "8 nginx" ;;
     esac
   done | sort -u | cut -d ' ' -f 2
 }
@@ -44,6 +45,9 @@ part_packages() {
       ;;
     reference) echo doxygen g++ cmake ninja-build pkg-config ;;
     package) echo dpkg-dev file git lintian debootstrap systemd-container ;;
+    # LuaJIT is named, or apt would take the one without lua-resty-core's additions.
+    nginx) echo nginx libnginx-mod-http-lua lua-resty-core libluajit2-5.1-2 lua-cjson curl ;;
+    load) echo wrk ;;
   esac | tr ' ' '\n' | sort -u
 }
 
@@ -56,6 +60,8 @@ part_reason() {
     checks) echo "clang's fuzzer and linters, aarch64 cross compiler and emulator, a systemd to boot" ;;
     reference) echo "makes the API reference from kfast.h" ;;
     package) echo "makes and checks Debian packages, and a Debian to install them in" ;;
+    nginx) echo "a gateway with Lua in it, and curl to ask it, to run resty.kfast" ;;
+    load) echo "requests at full rate" ;;
   esac
 }
 
@@ -84,5 +90,26 @@ install_parts() {
       all+=("${missing[@]}")
     fi
   done
-  if [ "${#all[@]}" -gt 0 ]; then install_packages "what is missing" "${all[@]}"; fi
+  [ "${#all[@]}" -gt 0 ] || return 0
+  case " ${all[*]} " in
+    *" nginx "*) without_service nginx install_packages "what is missing" "${all[@]}" ;;
+    *) install_packages "what is missing" "${all[@]}" ;;
+  esac
+}
+
+# without_service NAME COMMAND…: Debian starts a service when its package is installed, and at each boot from then on.
+# Nobody asked for that one.
+without_service() {
+  local name=$1 status=0
+  shift
+  if [ ! -d /run/systemd/system ]; then
+    "$@"
+    return
+  fi
+  need_root
+  as_root systemctl --quiet --runtime mask "$name.service"
+  ("$@") || status=$?
+  as_root systemctl --quiet --runtime unmask "$name.service"
+  [ "$status" -eq 0 ] || exit "$status"
+  as_root systemctl --quiet disable "$name.service"
 }

@@ -5,10 +5,10 @@
 TEST_BUILD=$KFAST_ROOT/build/test
 CHAOS_BUILD=$KFAST_ROOT/build/chaos
 
-# Folders of tests that are written in Python and run on the usual build.
+# Folders of tests that are written in Python, run on the usual build and need no more than Kafka.
 python_test_folders() {
   local folder
-  for folder in kafka hostile lua; do
+  for folder in kafka hostile; do
     if compgen -G "$KFAST_ROOT/tests/$folder/**/test_*.py" >/dev/null ||
       compgen -G "$KFAST_ROOT/tests/$folder/test_*.py" >/dev/null; then
       echo "tests/$folder"
@@ -64,6 +64,9 @@ stage_build() {
 stage_cpp() { run_ctest "$TEST_BUILD"; }
 
 stage_kafka() { run_pytest "$TEST_BUILD"; }
+
+# resty.kfast in a real nginx.
+stage_lua() { run_pytest "$TEST_BUILD" tests/lua; }
 
 build_chaos() {
   build_in "$CHAOS_BUILD" "kfast kfastd kfastctl short_lives counting_malloc" -DCMAKE_BUILD_TYPE=RelWithDebInfo \

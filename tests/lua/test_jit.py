@@ -1,0 +1,57 @@
+"""A send is compiled by LuaJIT, and stays so."""
+
+import re
+
+import pytest
+
+from snippets import SERVER, http, run
+
+# What the trace compiler says of a loop of sends when it is new, and then when it is warm.
+TRACED = """
+    local many = {topic = "TOPIC"}
+    for i = 1, 10 do many[i] = {key = "key", value = "value"} end
+    local placed = {partition = 0, timestamp = 1709164800000}
+    local v = require "jit.v"
+    local function traced(work)
+        local name = os.tmpname()
+        v.on(name)
+        work()
+        v.off()
+        local file = io.open(name)
+        local said = file:read("*a")
+        file:close()
+        os.remove(name)
+        return said
+    end
+    local function sends()
+        for i = 1, 10000 do
+            assert(CALL)
+        end
+    end
+    local new = traced(sends)
+    assert(p:flush(60000))
+    sends()
+    assert(p:flush(60000))
+    return new, traced(sends)
+"""
+
+
+CALLS = {
+    'p:send("TOPIC", "key", "value")': True,
+    'p:send("TOPIC", nil, "value")': True,
+    # Loops over options and records are compiled for themselves.
+    'p:send("TOPIC", "key", "value", placed)': False,
+    "p:send_multi(many)": False,
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_send_is_compiled_and_stays_so(kafka, nginx, call):
+    topic = kafka.topic("jit")
+    server = nginx(SERVER, http_block=http("{ring_bytes = '32m'}"))
+    new, warm = run(server, TRACED.replace("CALL", call).replace("TOPIC", topic))
+    compiled = "test" if CALLS[call] else "record.lua"
+    assert re.search(rf"TRACE +\d+ {compiled}:\d+ loop", new), new
+    for said in (new, warm):
+        assert "NYI" not in said and "abort" not in said, said
+    assert not re.search("test:.* loop", warm), warm
