@@ -1,0 +1,154 @@
+--- nginx's access log in Kafka: a record for each request, written in the log phase. In http { }:
+--
+--     init_worker_by_lua_block { require("kfast_log").start {topic = "access"} }
+--     log_by_lua_block { require("kfast_log").write() }
+--     location = /log-counts { content_by_lua_block { require("kfast_log").say_counts() } }  # server
+--
+-- One log for each nginx worker. A request is never held up: what cannot be sent is counted.
+local cjson = require "cjson"
+local kfast = require "resty.kfast"
+
+local _M = {}
+
+local DEFAULT_FIELDS = {
+  "time_iso8601", "remote_addr", "host", "request_method", "request_uri", "status",
+  "body_bytes_sent", "request_time", "upstream_response_time", "http_referer", "http_user_agent",
+}
+-- Variables of nginx that are numbers in the JSON.
+local NUMBERS = {
+  status = true, body_bytes_sent = true, bytes_sent = true, request_length = true,
+  request_time = true, msec = true, connection = true, connection_requests = true,
+}
+local OPTIONS = {
+  topic = "string", fields = "table", template = "string", key = "string", sample = "number",
+  always_from_status = "number", when_full = "string", producer = "table",
+}
+
+local log  -- this worker's
+
+-- "$remote_addr \"$request\" $status" as its parts: text, variable, text, variable, …, text.
+local function parts_of(template)
+  local parts, at = {}, 1
+  for before, variable, after in template:gmatch("()%$([%w_]+)()") do
+    parts[#parts + 1] = template:sub(at, before - 1)
+    parts[#parts + 1] = variable
+    at = after
+  end
+  parts[#parts + 1] = template:sub(at)
+  return parts
+end
+
+local function line_of(parts)
+  local var, line = ngx.var, {}
+  for i = 1, #parts, 2 do
+    line[i] = parts[i]
+    if parts[i + 1] then
+      line[i + 1] = var[parts[i + 1]] or "-"
+    end
+  end
+  return table.concat(line)
+end
+
+-- A variable without a value is left out.
+local function json_of(fields)
+  local var, object = ngx.var, {}
+  for i = 1, #fields do
+    local name = fields[i]
+    local value = var[name]
+    if value ~= nil and value ~= "" then
+      object[name] = NUMBERS[name] and tonumber(value) or value
+    end
+  end
+  return cjson.encode(object)
+end
+
+local function check(options)
+  for name, value in pairs(options) do
+    if not OPTIONS[name] then
+      return "kfast_log has no option " .. tostring(name)
+    end
+    if type(value) ~= OPTIONS[name] then
+      return ("kfast_log's option %s is a %s, not a %s"):format(name, type(value), OPTIONS[name])
+    end
+  end
+  if not options.topic then
+    return "kfast_log needs the option topic"
+  end
+  if options.when_full and options.when_full ~= "drop" and options.when_full ~= "error_log" then
+    return 'kfast_log\'s option when_full is "drop" or "error_log"'
+  end
+  return nil
+end
+
+--- Starts this worker's log; in init_worker_by_lua. Throws when an option is wrong.
+--   topic               where to
+--   fields              names of nginx's variables, for JSON [the usual ones of an access log]
+--   template            instead of JSON a text with variables: '$remote_addr "$request" $status'
+--   key                 a variable that is the record's key: one key, one partition [none]
+--   sample              which part of the requests is logged, 0 to 1 [1]
+--   always_from_status  requests with such a status or a higher one are logged anyway [500]
+--   when_full           what happens to a line that finds no room or no kfastd: "drop" counts it,
+--                       "error_log" also writes it to nginx's error log ["drop"]
+--   producer            options of resty.kfast's producer [{reports = "errors"}]
+function _M.start(options)
+  local wrong = check(options)
+  if wrong then
+    error(wrong, 2)
+  end
+  local producer, why, code = kfast.new_producer(options.producer or {reports = "errors"})
+  if not producer then
+    error("kfast_log: " .. why, 2)
+  end
+  if code then
+    ngx.log(ngx.WARN, "kfast_log: no records for now: ", why)
+  end
+  log = {
+    producer = producer,
+    topic = options.topic,
+    fields = options.fields or DEFAULT_FIELDS,
+    parts = options.template and parts_of(options.template),
+    key = options.key,
+    sample = options.sample or 1,
+    always = options.always_from_status or 500,
+    tell = options.when_full == "error_log",
+    sent = 0, sampled_out = 0, dropped = 0, last_drop = nil,
+  }
+end
+
+--- Logs the present request; in log_by_lua.
+function _M.write()
+  if log.sample < 1 and ngx.status < log.always and math.random() >= log.sample then
+    log.sampled_out = log.sampled_out + 1
+    return
+  end
+  local line = log.parts and line_of(log.parts) or json_of(log.fields)
+  local ok, why = log.producer:send(log.topic, log.key and ngx.var[log.key], line)
+  if ok then
+    log.sent = log.sent + 1
+    return
+  end
+  log.dropped = log.dropped + 1
+  log.last_drop = why
+  if log.tell then
+    ngx.log(ngx.ERR, "kfast_log: not sent (", why, "): ", line)
+  end
+end
+
+--- This worker's counts: sent, sampled_out, dropped, last_drop (why, or nil); and of those sent
+-- failed and unknown (with the producer's option reports = "all" or "errors").
+function _M.counts()
+  local stats = log.producer:stats()
+  return {
+    worker = ngx.worker.id(), sent = log.sent, sampled_out = log.sampled_out, dropped = log.dropped,
+    last_drop = log.last_drop, failed = stats.failed, unknown = stats.unknown,
+    last_failure = stats.last_failure,
+  }
+end
+
+--- Answers a request with the counts, as JSON.
+function _M.say_counts()
+  ngx.header.content_type = "application/json"
+  ngx.say(cjson.encode(_M.counts()))
+end
+
+return _M
