@@ -1,4 +1,4 @@
-"""A send is compiled by LuaJIT, and stays so."""
+"""A send is compiled by LuaJIT, stays so, and allocates nothing."""
 
 import re
 
@@ -32,7 +32,15 @@ TRACED = """
     assert(p:flush(60000))
     sends()
     assert(p:flush(60000))
-    return new, traced(sends)
+    local warm = traced(sends)
+    assert(p:flush(60000))
+    collectgarbage()
+    collectgarbage("stop")
+    local before = collectgarbage("count")
+    sends()
+    local allocated = (collectgarbage("count") - before) * 1024
+    collectgarbage("restart")
+    return new, warm, allocated
 """
 
 
@@ -49,9 +57,11 @@ CALLS = {
 def test_a_send_is_compiled_and_stays_so(kafka, nginx, call):
     topic = kafka.topic("jit")
     server = nginx(SERVER, http_block=http("{ring_bytes = '32m'}"))
-    new, warm = run(server, TRACED.replace("CALL", call).replace("TOPIC", topic))
+    new, warm, allocated = run(server, TRACED.replace("CALL", call).replace("TOPIC", topic))
     compiled = "test" if CALLS[call] else "record.lua"
     assert re.search(rf"TRACE +\d+ {compiled}:\d+ loop", new), new
     for said in (new, warm):
         assert "NYI" not in said and "abort" not in said, said
     assert not re.search("test:.* loop", warm), warm
+    # Ten thousand sends; side traces may still be made.
+    assert allocated < 10_000

@@ -397,3 +397,35 @@ def test_reports_that_nobody_reads_keep_no_record_out(kafka, nginx):
     assert kafka.witness.count(topic) == sent
     (stats,) = run(server, "return p:stats()")
     assert stats["delivered"] == sent
+
+
+def test_a_channel_that_ends_while_its_ring_is_full_is_an_error_and_no_crash(kafka, kfastd, nginx, paused):
+    topic = kafka.topic("full-ended")
+    server = start(nginx, topic, "{ring_bytes = '64k'}")
+    assert server.get("/wait?value=0").text == "delivered\n"
+    (worker,) = server.workers()
+    paused()
+    (code,) = run(
+        server,
+        f"""
+        local ffi = require "ffi"
+        local value = ("x"):rep(1000)
+        while p:send("{topic}", nil, value) do end
+        local maps = io.open("/proc/self/maps"):read("*a")
+        local at = maps:match("(%x+)-%x+ rw%-s [^\\n]*memfd:kfast%-c2d")
+        ffi.cast("uint64_t*", tonumber(at, 16))[0] = 7
+        ffi.cdef "int kfast_purge(kfast_producer_t* producer);"
+        require("resty.kfast.library").kfast_purge(p.channel.handle)
+        -- In one turn of the event loop, so that it is a send that hears of it.
+        local why, code
+        repeat
+            ngx.update_time()
+            why, code = select(2, p:send("{topic}", nil, value))
+        until code ~= "QUEUE_FULL"
+        return code""",
+    )
+    assert code == "CLOSED"
+    kafka.resume(1)
+    wait_until(lambda: server.get("/wait?value=1").text == "delivered\n", "a send succeeds")
+    assert server.workers() == [worker]
+    server.allow("kfast: .* records were not delivered")

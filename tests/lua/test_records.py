@@ -315,3 +315,26 @@ def test_the_seeds_calls_work(kafka, stage):
 def test_the_answers_are_json_so_this_file_sees_what_lua_returned(stage):
     assert run(stage, "return 1, nil, 'x', true") == [1, None, "x", True]
     assert json.loads("[null]") == [None]
+
+
+def test_kfastds_limits_are_errors_that_name_the_setting(kafka):
+    topic = kafka.topic("ok-limits")
+    config = config_for(kafka.bootstrap)
+    config["limits"] = {"default": {"channels": 1, "topics": 1}}
+    with Kfastd(config) as daemon:
+        environment = {"KFAST_SOCKET_DIR": str(daemon.socket_dir)}
+        with Nginx(SERVER, http(), "env KFAST_SOCKET_DIR;", environment=environment) as server:
+            assert run(server, f'return p:send("{topic}", nil, "v", {{wait = true}})') == [0, 0]
+            made, why, code, sent = run(
+                server,
+                f"""
+                local second, why, code = kfast.new_producer({{ring_bytes = "64k"}})
+                local sent = {{second:send("{topic}", nil, "v")}}
+                return type(second), why, code, sent""",
+            )
+            assert (made, code) == ("table", "LIMIT") and "limits.default.channels = 1" in why
+            assert "limits.default.channels = 1" in sent[1] and sent[2] == "LIMIT"
+            nothing, why, code = run(server, 'return p:send("another", nil, "v", {wait = true})')
+            assert (nothing, code) == (None, "FAILED")
+            nothing, why, code = run(server, 'return p:send("another", nil, "v")')
+            assert (nothing, code) == (None, "TOO_MANY_TOPICS") and "[limits]" in why

@@ -223,3 +223,41 @@ def test_no_timer_is_left_to_wait_with(kafka, nginx):
     # What does not wait needs no timer.
     assert run(server, f'return kfast.new_producer():send("{topic}", nil, "v")')[0] >= 0
     assert len(kafka.witness.read(topic, count=1)) == 1
+
+
+def test_a_bell_that_nginx_found_no_room_to_run_is_made_anew(kafka, nginx):
+    topic = kafka.topic("dropped-timer")
+    server = nginx(
+        SERVER,
+        http_block='lua_max_running_timers 1; init_worker_by_lua_block { kfast = require "resty.kfast" }',
+    )
+    server.allow("lua_max_running_timers are not enough")
+    send = f'return kfast.new_producer():send("{topic}", nil, "v", {{wait = true, timeout_ms = 200}})'
+    run(server, "ngx.timer.at(0, function() while not kfast.over do ngx.sleep(0.01) end end)")
+    assert run(server, send)[2] == "TIMED_OUT"
+    run(server, "kfast.over = true")
+    # What was dropped, nobody is told.
+    wait_until(lambda: isinstance(run(server, send)[0], int), "a wait succeeds")
+
+
+def test_a_worker_ends_though_the_timer_that_lets_the_bell_go_was_dropped(kafka, nginx):
+    topic = kafka.topic("dropped-sentinel")
+    server = nginx(SERVER, http_block=http() + "lua_max_running_timers 2;")
+    server.allow("lua_max_running_timers are not enough")
+    assert run(server, f'return p:send("{topic}", nil, "v", {{wait = true}})') == [0, 0]
+    run(server, "ngx.timer.at(0, function() while not ngx.worker.exiting() do ngx.sleep(0.05) end ngx.sleep(0.2) end)")
+    server.reload()
+
+
+def test_who_waits_holds_its_producer(kafka, nginx, paused):
+    topic = kafka.topic("held")
+    server = nginx(SERVER, http_block='init_worker_by_lua_block { kfast = require "resty.kfast" }')
+    send = f'return kfast.new_producer():send("{topic}", nil, "v", {{wait = true, timeout_ms = 60000}})'
+    assert run(server, send) == [0, 0]
+    paused()
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        waits = threads.submit(run, server, send)
+        wait_until(lambda: run(server, "return kfast.new_producer():stats().waiting") == [1], "one waits")
+        run(server, "collectgarbage() kfast.new_producer():close()")
+        kafka.resume(1)
+        assert waits.result() == [0, 1]

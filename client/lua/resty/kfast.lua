@@ -57,7 +57,8 @@ local function accepted(channel, position, count)
 end
 
 -- Everything but a plain record on an open channel to a topic that was used before.
-local function send_with_care(channel, topic, key, value, opts)
+local function send_with_care(producer, topic, key, value, opts)
+  local channel = producer.channel
   local wrong = record.wrong(key, value) or opts ~= nil and record.wrong_options(opts)
   if wrong then
     return nil, wrong, "INVALID"
@@ -66,7 +67,7 @@ local function send_with_care(channel, topic, key, value, opts)
   local timeout_ms = opts and opts.timeout_ms or DEFAULT_TIMEOUT_MS
   local ok, why, code
   if wait then
-    ok, why, code = channel:wait_open(timeout_ms)
+    ok, why, code = channel:wait_open(timeout_ms, producer)
   else
     ok, why, code = channel:open()
   end
@@ -106,7 +107,7 @@ local function send_with_care(channel, topic, key, value, opts)
     return position
   end
   channel.last, channel.sent = position, channel.sent + 1
-  return channel:wait(position, timeout_ms)
+  return channel:wait(position, timeout_ms, producer)
 end
 
 --- Sends a record: copies it into the ring and returns its position, at once and in every phase.
@@ -120,7 +121,7 @@ function Producer:send(topic, key, value, opts)
   local channel = self.channel
   local number = topic ~= nil and channel.topics[topic]
   if not number or opts ~= nil or type(value) ~= "string" then
-    return send_with_care(channel, topic, key, value, opts)
+    return send_with_care(self, topic, key, value, opts)
   end
   local position
   if key == nil then
@@ -128,13 +129,13 @@ function Producer:send(topic, key, value, opts)
   elseif type(key) == "string" then
     position = tonumber(C.kfast_send(channel.handle, number, key, #key, value, #value))
   else
-    return send_with_care(channel, topic, key, value, opts)
+    return send_with_care(self, topic, key, value, opts)
   end
   if position < 0 then
     if not channel:makes_room(position) then
       return channel:refused(position)
     end
-    return send_with_care(channel, topic, key, value)
+    return send_with_care(self, topic, key, value)
   end
   channel.last = position
   local sent = channel.sent + 1
@@ -195,7 +196,7 @@ function Producer:flush(timeout_ms)
   if type(timeout_ms) ~= "number" or not (timeout_ms >= 0 and timeout_ms <= 0x7fffffff) then
     return nil, "timeout_ms is " .. tostring(timeout_ms) .. ", not a number from 0", "INVALID"
   end
-  return self.channel:flush(timeout_ms)
+  return self.channel:flush(timeout_ms, self)
 end
 
 --- Counts of the channel, which producers with equal options share: sent, delivered, failed, unknown

@@ -8,6 +8,11 @@ local _M = {}
 local LINGER = 1
 -- A timer's memory comes free when it ends, so a long-lived one is made anew, seconds.
 local MADE_ANEW_AFTER = 3600
+-- nginx drops a timer that it finds no room to run (lua_max_running_timers, worker_connections), and
+-- tells the error log only. A bell that does not run so soon is made anew, seconds.
+local RUNS_WITHIN = 1
+-- So the one that lets bells go may be dropped, too: a bell looks itself, seconds.
+local LOOK_AFTER = 10
 -- Between two tries to connect, seconds.
 local FIRST_DELAY, LONGEST_DELAY = 0.002, 1
 -- For what has no end: 24 days, in milliseconds, the longest that a cosocket takes.
@@ -81,11 +86,16 @@ local function watch_for_exit(premature)
 end
 
 local function run(_, channel, bell)
+  if channel.bell ~= bell then
+    return  -- it was given up
+  end
+  bell.runs = true
   local reader = ngx.thread.spawn(read_or_say, channel, bell)
   local ends = ngx.now() + MADE_ANEW_AFTER
   repeat
     bell.used = false
-    local told = bell.stop:wait(bell.kept and MADE_ANEW_AFTER or LINGER)
+    local told = bell.stop:wait(bell.kept and LOOK_AFTER or LINGER)
+    bell.kept = bell.kept and not ngx.worker.exiting()
     local unused = told or not bell.used or ngx.worker.exiting()
     local over = not bell.kept and unused and not channel:is_waited_for()
   until over or bell.broken or channel.closed or ngx.now() >= ends
@@ -115,10 +125,15 @@ end
 --- Makes sure that the channel is rung for: true, or nil and why not. `keep`: for the worker's
 -- life; else until nobody has waited for a while.
 function _M.ensure(channel, keep)
-  if channel.bell then
+  local former = channel.bell
+  if former and (former.runs or ngx.now() - former.made < RUNS_WITHIN) then
     return true
   end
-  local bell = {stop = semaphore.new(0), used = true}
+  if former then
+    bells[former], channel.bell = nil, nil
+    keep = keep or former.kept
+  end
+  local bell = {stop = semaphore.new(0), used = true, runs = false, made = ngx.now()}
   local ok, why = ngx.timer.at(0, run, channel, bell)
   if not ok then
     return nil, "no timer to wait with (" .. tostring(why) .. "): raise lua_max_pending_timers"

@@ -187,6 +187,9 @@ end
 
 --- The answer for a call of libkfast that gave a negative code.
 function Channel:refused(code)
+  if not self.handle then
+    return nil, self.why, self.why_code  -- lost since, when reports were read
+  end
   if code == codes.CLOSED or code == codes.FORKED then
     return self:lose(code)
   end

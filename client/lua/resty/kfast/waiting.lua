@@ -42,8 +42,9 @@ local function rest(self)
 end
 
 --- Waits for the outcome of the record at `position`, which was just sent: partition and offset; or
--- nil, why and the code's name.
-function Waiting:wait(position, timeout_ms)
+-- nil, why and the code's name. `user`, here and below: the producer. It is held meanwhile, or the
+-- garbage collector may take it for gone, and another producer's close() would end the channel.
+function Waiting:wait(position, timeout_ms, user)
   local spare = self.spare
   local waiter = spare[#spare]
   if waiter then
@@ -51,7 +52,7 @@ function Waiting:wait(position, timeout_ms)
   else
     waiter = {sema = semaphore.new(0)}
   end
-  waiter.outcome, waiter.why = nil, nil
+  waiter.outcome, waiter.why, waiter.user = nil, nil, user
   self.waiters[position] = waiter
   self.waiting = self.waiting + 1
   -- What happened before this is seen here; what comes after it, kfastd rings for.
@@ -71,6 +72,7 @@ function Waiting:wait(position, timeout_ms)
     return nil, ("no outcome within %d ms; the record stays in the ring and is still delivered")
       :format(timeout_ms), "TIMED_OUT"
   end
+  waiter.user = nil
   if ok and #spare < MOST_SPARE then
     spare[#spare + 1] = waiter
   end
@@ -85,8 +87,8 @@ end
 
 -- Waits until there are outcomes until `position`, or, where it is nil, until the channel is open:
 -- true; nil, why it will not come and the code's name; or nil, when the time is over.
-function Waiting:stand_by(position, timeout_ms)
-  local flusher = {position = position, sema = semaphore.new(0)}
+function Waiting:stand_by(position, timeout_ms, user)
+  local flusher = {position = position, sema = semaphore.new(0), user = user}
   self.flushers[flusher] = true
   self.flushing = self.flushing + 1
   local ok = flusher.sema:wait(timeout_ms / 1000)
@@ -102,7 +104,7 @@ function Waiting:stand_by(position, timeout_ms)
 end
 
 --- open() that waits for kfastd's answer where it has been asked.
-function Waiting:wait_open(timeout_ms)
+function Waiting:wait_open(timeout_ms, user)
   local ok, why, code = self:open()
   if ok or not self.under_way then
     return ok, why, code
@@ -111,15 +113,15 @@ function Waiting:wait_open(timeout_ms)
   if not may then
     return nil, not_here, name
   end
-  local opened, failed, failure = self:stand_by(nil, timeout_ms)
+  local opened, failed, failure = self:stand_by(nil, timeout_ms, user)
   if opened then
-    return true
+    return self:open()  -- it may have been closed again meanwhile
   end
   return nil, failed or why, failure or code
 end
 
 --- Waits until everything sent so far has its outcome: true; or nil, why not and the code's name.
-function Waiting:flush(timeout_ms)
+function Waiting:flush(timeout_ms, user)
   if self.closed then
     return self:open()
   end
@@ -147,7 +149,7 @@ function Waiting:flush(timeout_ms)
     return nil, why, name
   end
   self.armed = true  -- kfast_flush_to has asked for a ring
-  ok, why, name = self:stand_by(position, timeout_ms)
+  ok, why, name = self:stand_by(position, timeout_ms, user)
   if ok then
     return true
   end
