@@ -3,7 +3,7 @@
 
 NGINX_PID=
 
-# gateway_start FOLDER LIBRARY-FOLDER TOPIC: its access log goes to TOPIC, and POST /topics/NAME produces. It listens on
+# gateway_start FOLDER LIBRARY-FOLDER TOPIC: its access log goes to TOPIC, and POST /topics/TOPIC produces. It listens on
 # FOLDER/http.sock, so no port has to be free. Returns when it answers.
 gateway_start() { gateway_run "$1" "$2" < <(gateway_configuration "$1" "$3"); }
 
@@ -70,7 +70,7 @@ http {
       return 200 "hello\n";
       log_by_lua_block { require("kfast_log").write() }
     }
-    location ~ "^/topics/(?<topic>[^/]+)\$" {
+    location ~ "^/topics/(?<topic>$2)\$" {
       content_by_lua_block { require("kfast_endpoint").handle(ngx.var.topic) }
     }
   }

@@ -1,14 +1,17 @@
---- An edge filter: takes events as JSON, one a line, and routes, drops or enriches each by its
+--- An edge filter: takes events as JSON objects, one a line, and routes, drops or enriches each by its
 -- content before it is produced. The rules are a function of the gateway's own.
-local cjson = require "cjson.safe"
+local cjson = require("cjson.safe").new()
 local kfast = require "resty.kfast"
+
+cjson.decode_invalid_numbers(false)
 
 local _M = {}
 
 local producer, rules
 
---- Opens the worker's producer; in init_worker_by_lua. `decide(event)` gets each event, a table that
--- it may change, and returns a topic and a key (or nil); or nil, and the event is dropped.
+--- Opens the worker's producer; in init_worker_by_lua. `decide(event)` gets each event as a table, and
+-- returns a topic, a key (a string or nil) and a table of fields to be added (or nil); or nil, and
+-- the event is dropped. All else of the event is passed on as it came, to the byte.
 function _M.start(decide, options)
   local why, code
   producer, why, code = kfast.new_producer(options)
@@ -21,16 +24,34 @@ function _M.start(decide, options)
   rules = decide
 end
 
+--- A field as a key: text as it is, a whole number in digits, and anything else is no key.
+function _M.key(field)
+  if type(field) == "number" and field % 1 == 0 and math.abs(field) < 2 ^ 53 then
+    return ("%.0f"):format(field)
+  end
+  return type(field) == "string" and field or nil
+end
+
+-- The object's text with the fields behind its own. Written anew, numbers would lose digits.
+local function with(object, event, fields)
+  local added = fields and next(fields) ~= nil and cjson.encode(fields)
+  if not added then
+    return object
+  end
+  return object:sub(1, -2) .. (next(event) ~= nil and "," or "") .. added:sub(2)
+end
+
 local function records_of(body, counts)
   local records = {}
   for line in body:gmatch("[^\r\n]+") do
-    local event = cjson.decode(line)
-    if type(event) ~= "table" then
+    local object = line:match("^%s*({.*})%s*$")
+    local event = object and cjson.decode(object)
+    if not event then
       counts.malformed = counts.malformed + 1
     else
-      local topic, key = rules(event)
+      local topic, key, fields = rules(event)
       if topic then
-        records[#records + 1] = {topic = topic, key = key, value = cjson.encode(event)}
+        records[#records + 1] = {topic = topic, key = key, value = with(object, event, fields)}
       else
         counts.dropped = counts.dropped + 1
       end

@@ -38,12 +38,43 @@ local function parts_of(template)
   return parts
 end
 
+local function hex(byte)
+  return ("\\x%02X"):format(byte:byte())
+end
+
+-- As nginx does in its own log: what a client sent can neither end the line nor a quotation.
+local function escaped(text)
+  return (text:gsub('[%c"\\\127-\255]', hex))
+end
+
+-- The sequences of UTF-8 beyond ASCII, the longer ones first.
+local TAIL = "[\128-\191]"
+local SEQUENCES = {
+  "\240[\144-\191]" .. TAIL .. TAIL, "[\241-\243]" .. TAIL .. TAIL .. TAIL,
+  "\244[\128-\143]" .. TAIL .. TAIL,
+  "\224[\160-\191]" .. TAIL, "[\225-\236\238\239]" .. TAIL .. TAIL, "\237[\128-\159]" .. TAIL,
+  "[\194-\223]" .. TAIL,
+}
+
+-- JSON holds UTF-8 only. Text that is none has its bytes beyond ASCII written as \xNN.
+local function utf8(text)
+  local rest = text
+  for i = 1, #SEQUENCES do
+    if not rest:find("[\128-\255]") then
+      return text
+    end
+    -- A letter in its place: what stands around it shall not become a sequence.
+    rest = rest:gsub(SEQUENCES[i], "x")
+  end
+  return rest:find("[\128-\255]") and text:gsub("[\128-\255]", hex) or text
+end
+
 local function line_of(parts)
   local var, line = ngx.var, {}
   for i = 1, #parts, 2 do
     line[i] = parts[i]
     if parts[i + 1] then
-      line[i + 1] = var[parts[i + 1]] or "-"
+      line[i + 1] = escaped(var[parts[i + 1]] or "-")
     end
   end
   return table.concat(line)
@@ -56,7 +87,7 @@ local function json_of(fields)
     local name = fields[i]
     local value = var[name]
     if value ~= nil and value ~= "" then
-      object[name] = NUMBERS[name] and tonumber(value) or value
+      object[name] = NUMBERS[name] and tonumber(value) or utf8(value)
     end
   end
   return cjson.encode(object)
