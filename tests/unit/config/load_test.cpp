@@ -7,6 +7,12 @@
 namespace kfast::daemon::config {
 namespace {
 
+TEST(Load, WhatIsNotTomlIsAnErrorWithItsPlace) {
+  for (const char* text : {"[[[", "[[", "[=", "[.a]", "[[a].b]", "=", "a", "a =", "\"", "[a"}) {
+    EXPECT_TRUE(has(errors_of(text), "kfastd.toml:1:")) << text;
+  }
+}
+
 TEST(Load, ReadsEverySectionOfAFile) {
   const auto loaded = load_text(R"(
 [daemon]
