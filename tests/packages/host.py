@@ -43,6 +43,25 @@ class Host:
         command = ["dpkg", "--install", "--force-confold", *map(str, _files(version))]
         return _run(*command, env=environment)
 
+    def unpack(self) -> None:
+        """Installs the tarball in the way that README.md tells."""
+        (tarball,) = Path(os.environ["KFAST_PACKAGES"], "old").glob("*.tar.gz")
+        _run("tar", "-C", "/", "-xzf", str(tarball))
+        _run("systemd-sysusers", "kfast.conf")
+        _run("systemd-tmpfiles", "--create", "kfast.conf")
+        _run("systemctl", "daemon-reload")
+        _run("systemctl", "enable", "--now", "kfastd.socket", "kfastd.service")
+
+    def take_away(self) -> None:
+        """Removes what the tarball brought."""
+        (tarball,) = Path(os.environ["KFAST_PACKAGES"], "old").glob("*.tar.gz")
+        _run("systemctl", "disable", "--now", "kfastd.socket", "kfastd.service")
+        for name in _run("tar", "-tzf", str(tarball)).splitlines():
+            if not name.endswith("/"):
+                Path("/", name).unlink()
+        shutil.rmtree("/etc/kfast")
+        _run("systemctl", "daemon-reload")
+
     def configure(self, config: dict) -> Installed:
         """Writes kfastd.toml; the service that is to read it."""
         return Installed(config)

@@ -29,11 +29,23 @@ def test_a_fresh_installation_runs_and_takes_the_first_record(host, kafka):
     assert Unit("kfastd.service").show("ActiveState") == "active"
     assert Unit("kfastd.socket").show("ActiveState") == "active"
     assert Unit("kfastd.service").show("UnitFileState") == "enabled"
-    kfastd = host.configure(config_for(kafka.bootstrap))
-    kfastd.restart()
+    # A first installation knows no brokers and allows nothing; a reload is all it takes.
+    host.configure(config_for(kafka.bootstrap)).reload()
     subprocess.run(["kfastctl", "produce", "-t", topic], input=b"first\n", check=True)
     assert values_of(kafka, topic, 1) == [b"first"]
     subprocess.run(["kfastctl", "health"], check=True)
+
+
+def test_a_tarball_does_the_same_without_dpkg(host, kafka):
+    topic = kafka.topic("tarball")
+    host.unpack()
+    try:
+        kfastd = host.configure(config_for(kafka.bootstrap))
+        kfastd.reload()
+        subprocess.run(["kfastctl", "produce", "-t", topic], input=b"first\n", check=True)
+        assert values_of(kafka, topic, 1) == [b"first"]
+    finally:
+        host.take_away()
 
 
 def test_the_service_is_exposed_as_little_as_promised(host, kafka):
