@@ -32,7 +32,8 @@ class KafkaCluster:
     not created by being used; with three nodes they have three replicas and min.insync.replicas=2.
     `witness` is the Java client on this cluster. `steady` brokers start slower and run faster, as
     benchmarks want it. `proxies` are the ports of a proxy for each node: clients that come through
-    it, to `behind_proxy(node)`, are told to stay with it. Use it as a context manager, or call
+    it, to `behind_proxy(node)`, are told to stay with it. `logins` are users and their passwords
+    for SASL/PLAIN at `login_bootstrap`, a further listener of node 1. Use it as a context manager, or call
     `close`; brokers die with the tests in any case.
     """
 
@@ -44,12 +45,15 @@ class KafkaCluster:
         node_properties: Optional[dict] = None,
         steady: bool = False,
         proxies: tuple = (),
+        logins: Optional[dict] = None,
     ):
         self.number = next(_cluster_numbers)
         self.nodes = list(range(1, nodes + 1))
         self.directory = temporary_directory("kafka")
-        self._ports = free_ports(2 * nodes + len(proxies))
+        self._ports = free_ports(2 * nodes + len(proxies) + 1)
         self._proxies = list(proxies)
+        self._logins = logins or {}
+        self.login_bootstrap = f"127.0.0.1:{self._ports[-1]}"
         self._processes: dict[int, Process] = {}
         self._topics = itertools.count(1)
         self._libs = paths.kafka_libs()
@@ -138,6 +142,15 @@ class KafkaCluster:
             properties["listeners"] += f",PROXIED://{self.behind_proxy(node)}"
             properties["advertised.listeners"] += f",PROXIED://127.0.0.1:{self._proxies[node - 1]}"
             properties["listener.security.protocol.map"] += ",PROXIED:PLAINTEXT"
+        if self._logins and node == 1:
+            properties["listeners"] += f",LOGIN://{self.login_bootstrap}"
+            properties["advertised.listeners"] += f",LOGIN://{self.login_bootstrap}"
+            properties["listener.security.protocol.map"] += ",LOGIN:SASL_PLAINTEXT"
+            properties["listener.name.login.sasl.enabled.mechanisms"] = "PLAIN"
+            users = "".join(f' user_{name}="{word}"' for name, word in self._logins.items())
+            properties["listener.name.login.plain.sasl.jaas.config"] = (
+                f"org.apache.kafka.common.security.plain.PlainLoginModule required{users};"
+            )
         properties.update(extra)
         self._properties(node).write_text(
             "".join(f"{key}={value}\n" for key, value in properties.items())
