@@ -162,16 +162,23 @@ void Daemon::reload() {
   tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()));
   const std::string refused = take_new_config();
   if (refused.empty()) {
-    counters_.set_note("last_reload_refused", "");
-    counters_.add(telemetry::DaemonCounter::reloads_applied);
-    spdlog::info("configuration read again and applied");
+    // What it was told stands before this in the shard's queue: when it answers, it has done it.
+    shard_->ask([this](const shard::Standing&) { loop_->post([this] { announce_reloaded(); }); });
+    return;
+  }
+  counters_.set_note("last_reload_refused", refused);
+  counters_.add(telemetry::DaemonCounter::reloads_refused);
+  spdlog::error("the configuration was read again and is refused, nothing has changed: {}",
+                refused);
+  tell("READY=1\nSTATUS=serving; the configuration was read again and refused: see the log");
+}
+
+void Daemon::announce_reloaded() {
+  counters_.set_note("last_reload_refused", "");
+  counters_.add(telemetry::DaemonCounter::reloads_applied);
+  spdlog::info("configuration read again and applied");
+  if (!drain_) {
     tell("READY=1\nSTATUS=serving, with the configuration read again");
-  } else {
-    counters_.set_note("last_reload_refused", refused);
-    counters_.add(telemetry::DaemonCounter::reloads_refused);
-    spdlog::error("the configuration was read again and is refused, nothing has changed: {}",
-                  refused);
-    tell("READY=1\nSTATUS=serving; the configuration was read again and refused: see the log");
   }
 }
 
@@ -202,8 +209,9 @@ std::string Daemon::take_new_config() {
   }
   access_.replace(config_.allow);
   quota_.set_limits(config_.limits);
-  shard_->policy_changed();
+  // First the sessions that end, so that their records are left alone and not refused.
   server_->policy_changed();
+  shard_->policy_changed();
   shard_->renew(std::move(changes.profiles));
   return {};
 }

@@ -51,6 +51,7 @@ class Daemon {
   void on_signal();
   void begin_drain();
   void reload();
+  void announce_reloaded();
   /// Empty, or why the file as it is now is refused.
   [[nodiscard]] std::string take_new_config();
   void announce_serving();

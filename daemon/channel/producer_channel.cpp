@@ -439,7 +439,8 @@ void ProducerChannel::take_again() {
 void ProducerChannel::ask_topics_again() {
   for (std::size_t index = 0; index < topics_.size(); ++index) {
     Topic& topic = topics_[index];
-    if (topic.known && topic.opened.state != ipc::TopicState::open) {
+    // Also where take_again() has forgotten it: its worker still sees what it was.
+    if (topic.opened.state != ipc::TopicState::open) {
       set_topic_state(static_cast<std::uint16_t>(index), ipc::TopicState::unseen);
     }
     topic.known = false;

@@ -111,6 +111,8 @@ class ProducerChannel {
   void stop_reports() { reports_wanted_ = false; }
   /// Tells whoever follows us that the client does not come back to this channel.
   void retire_for_good() { segments_.d2c_header().retired.store(1, std::memory_order_relaxed); }
+  /// Takes nothing further: what was not taken stays in the ring for whoever resumes the channel.
+  void stop_here() { stop_at_ = reader_.taken(); }
   /// Nothing in the ring can be trusted any more: takes nothing further.
   void stop_taking() { stopped_ = true; }
 

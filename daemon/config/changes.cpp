@@ -6,9 +6,10 @@ namespace kfast::daemon::config {
 namespace {
 
 bool same(const std::vector<Property>& one, const std::vector<Property>& other) {
-  return std::equal(
-      one.begin(), one.end(), other.begin(), other.end(),
-      [](const Property& a, const Property& b) { return a.name == b.name && a.value == b.value; });
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [](const Property& a, const Property& b) {
+                      return a.name == b.name && a.value == b.value && a.file_state == b.file_state;
+                    });
 }
 
 void compare_daemon(const Daemon& running, const Daemon& next, std::vector<std::string>& differ) {

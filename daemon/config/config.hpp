@@ -33,6 +33,7 @@ struct Property {
   bool secret = false;
   Where where{};
   bool inline_secret = false;  ///< a secret whose value stands in the file itself
+  std::string file_state{};  ///< of the file that the value names, if any: another one, other text
 
   /// The value, or "***" for a secret.
   [[nodiscard]] std::string shown() const { return secret ? "***" : value; }

@@ -3,8 +3,10 @@
 #include <pwd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,23 +17,37 @@
 namespace kfast::daemon::config {
 namespace {
 
-constexpr std::size_t lookup_buffer = std::size_t{64} * 1024;  // a group's members can be many
+constexpr std::size_t first_buffer = std::size_t{64} * 1024;
+constexpr std::size_t largest_buffer = std::size_t{16} * 1024 * 1024;  // a group's members are many
 constexpr std::int64_t nobody = 65534;
 
-std::optional<uid_t> uid_of(const std::string& user) {
-  std::vector<char> buffer(lookup_buffer);
-  struct passwd entry {};
-  struct passwd* found = nullptr;
-  ::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  return found == nullptr ? std::nullopt : std::optional<uid_t>(found->pw_uid);
-}
+/// An entry of the machine's users or groups. Nothing where there is none; an error of errno where
+/// that could not be found out, which is not the same: a user whom nobody can look up at the moment
+/// must not lose what it is allowed.
+template <typename Id>
+struct Lookup {
+  std::optional<Id> id;
+  int error = 0;
+};
 
-std::optional<gid_t> gid_of(const std::string& group) {
-  std::vector<char> buffer(lookup_buffer);
-  struct group entry {};
-  struct group* found = nullptr;
-  ::getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  return found == nullptr ? std::nullopt : std::optional<gid_t>(found->gr_gid);
+template <typename Id, typename Entry>
+Lookup<Id> look_up(const std::string& name,
+                   int (*call)(const char*, Entry*, char*, std::size_t, Entry**),
+                   Id Entry::*member) {
+  int error = ERANGE;
+  for (std::size_t size = first_buffer; error == ERANGE && size <= largest_buffer; size *= 4) {
+    std::vector<char> buffer(size);
+    Entry entry{};
+    Entry* found = nullptr;
+    error = call(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (found != nullptr) {
+      return {found->*member, 0};
+    }
+  }
+  // getpwnam_r(3): "0 or ENOENT or ESRCH or EBADF or EPERM or ..." where the name was not found.
+  const bool unknown =
+      error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
+  return {std::nullopt, unknown ? 0 : error};
 }
 
 bool is_topic_pattern(const std::string& pattern) {
@@ -90,12 +106,21 @@ void read_who(const Entry& entry, Allow& rule, Findings& findings) {
       return;
     }
     rule.who = entry.key + " " + value.text;
+    int error = 0;
     if (entry.key == "user") {
-      rule.uid = uid_of(value.text);
+      const auto found = look_up(value.text, ::getpwnam_r, &passwd::pw_uid);
+      rule.uid = found.id;
+      error = found.error;
     } else {
-      rule.gid = gid_of(value.text);
+      const auto found = look_up(value.text, ::getgrnam_r, &group::gr_gid);
+      rule.gid = found.id;
+      error = found.error;
     }
-    if (!rule.uid && !rule.gid) {
+    if (error != 0) {
+      findings.errors.push_back(
+          Problem{value.where, "cannot look up " + rule.who + ": " + std::strerror(error),
+                  "see to it that `getent` answers (LDAP, sssd), or write the rule with uid"});
+    } else if (!rule.uid && !rule.gid) {
       warn_unknown(entry, findings);
     }
   }

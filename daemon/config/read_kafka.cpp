@@ -1,5 +1,8 @@
 // [clusters.*] and [profiles.*]: Kafka's properties under Kafka's names.
+#include <sys/stat.h>
+
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -15,6 +18,25 @@
 
 namespace kfast::daemon::config {
 namespace {
+
+/// What tells the file that a property names from another one, or from other text in it: a
+/// certificate that was renewed has the same path. Empty where it names none that is there.
+std::string file_state(const Property& property) {
+  const bool names_file =
+      property.name.ends_with(".location") || property.name.ends_with(".keytab");
+  struct stat state {};
+  if (!names_file || ::stat(property.value.c_str(), &state) != 0) {
+    return {};
+  }
+  std::string text;
+  for (const std::uint64_t each :
+       {std::uint64_t{state.st_dev}, std::uint64_t{state.st_ino},
+        static_cast<std::uint64_t>(state.st_size), static_cast<std::uint64_t>(state.st_mtim.tv_sec),
+        static_cast<std::uint64_t>(state.st_mtim.tv_nsec)}) {
+    text += std::to_string(each) + " ";
+  }
+  return text;
+}
 
 struct Reader {
   const std::string& directory;
@@ -42,6 +64,7 @@ struct Reader {
       findings.errors.push_back(*std::move(problem));
       return;
     }
+    property.file_state = file_state(property);
     properties.push_back(std::move(property));
   }
 

@@ -288,8 +288,10 @@ void Instance::hurry() {
   static_cast<void>(rd_kafka_flush(rk_, 1));
 }
 
-void Instance::purge_queued() {
-  static_cast<void>(rd_kafka_purge(rk_, RD_KAFKA_PURGE_F_QUEUE));
+// Without the flag it waits for every broker thread, and one that looks up a name may take long.
+void Instance::begin_purge(bool in_requests) {
+  static_cast<void>(rd_kafka_purge(rk_, RD_KAFKA_PURGE_F_NON_BLOCKING | RD_KAFKA_PURGE_F_QUEUE |
+                                            (in_requests ? RD_KAFKA_PURGE_F_INFLIGHT : 0)));
 }
 
 void Instance::purge() {

@@ -98,10 +98,12 @@ class Instance {
   /// Lets records go out without waiting for linger. Non-blocking but for librdkafka's locks.
   void hurry();
 
-  /// Takes everything back that has no outcome; serve() then sees it as purged.
+  /// Takes everything back that has no outcome; serve() then sees it as purged. Blocks on all of
+  /// librdkafka's broker threads, which may look up names meanwhile.
   void purge();
-  /// The same for what no request holds.
-  void purge_queued();
+  /// The same without blocking, a little later, for what no request holds, and where `in_requests`
+  /// for the rest, too.
+  void begin_purge(bool in_requests);
 
   /// After a fatal error librdkafka takes nothing any more, and of what it has only requests that
   /// are out get an outcome.

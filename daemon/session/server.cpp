@@ -90,11 +90,14 @@ void Server::policy_changed() {
   }
   for (const std::uint64_t id : ended) {
     Session& session = *sessions_.at(id);
-    spdlog::info("session ended: no [[allow]] rule any more principal={} pid={}",
-                 session.principal().name, session.pid());
+    spdlog::info(
+        "session ended: no [[allow]] rule any more principal={} pid={}; records that were not "
+        "taken "
+        "stay in its rings, and go on when it is allowed again",
+        session.principal().name, session.pid());
     session.end(RefusalCode::not_allowed, "no [[allow]] rule of kfastd.toml covers user " +
                                               session.principal().name + " any more");
-    hang_up(id, "not allowed any more");
+    hang_up(id, "not allowed any more", shard::Shard::Retirement::not_allowed);
   }
 }
 
@@ -262,7 +265,7 @@ bool Server::drop_oldest_offer(const policy::Principal& principal) {
   return oldest.has_value();
 }
 
-void Server::hang_up(std::uint64_t id, const char* how) {
+void Server::hang_up(std::uint64_t id, const char* how, shard::Shard::Retirement why) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) {
     return;
@@ -272,7 +275,7 @@ void Server::hang_up(std::uint64_t id, const char* how) {
                 session.pid(), how);
   environment_.loop.remove(session.link()->socket());
   environment_.loop.remove(session.pidfd());
-  session.retire_channels(shard::Shard::Retirement::session_ended);
+  session.retire_channels(why);
   session.link()->hang_up();
   if (session.awaits_confirm()) {
     std::erase_if(unconfirmed_, [id](const auto& each) { return each.second == id; });

@@ -100,7 +100,8 @@ class Server {
   [[nodiscard]] bool drop_oldest_offer(const policy::Principal& principal);
   void on_socket_closed(std::uint64_t session);
   void on_process_ended(std::uint64_t session);
-  void hang_up(std::uint64_t session, const char* how);
+  void hang_up(std::uint64_t session, const char* how,
+               shard::Shard::Retirement why = shard::Shard::Retirement::session_ended);
   /// Accepts one connection, also when no descriptor is left: then it is turned away with words.
   [[nodiscard]] ipc::Fd accept_one(const ipc::Fd& listener, bool& none_left);
 

@@ -1,6 +1,7 @@
 // What a reload changes in a shard, on its own thread.
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,13 +15,17 @@ void Shard::policy_changed() {
 }
 
 void Shard::review_slots() {
+  std::set<uid_t> present;
   for (Slot& slot : slots_) {
     if (slot.channel) {
       slot.channel->ask_topics_again();
       const config::Limits limits = environment_.quota.limits(slot.principal);
       *slot.rate = policy::RateLimit(limits.records_per_second, limits.bytes_per_second);
+      present.insert(slot.principal.uid);
     }
   }
+  // Who has no channel now gets the new limits with the next one.
+  std::erase_if(rates_, [&](const auto& each) { return !present.contains(each.first); });
 }
 
 void Shard::renew(std::vector<config::KafkaSetup> profiles) {

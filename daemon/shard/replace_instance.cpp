@@ -28,12 +28,12 @@ void Shard::replace_ended(const std::string& name, Profile& profile) {
   kafka::Instance& former = *profile.instance;
   const auto now = std::chrono::steady_clock::now();
   if (!profile.replace_at) {
-    former.purge_queued();
+    former.begin_purge(false);
     profile.replace_at = now + kAnswersWithin;
   }
   if (former.in_flight() != 0) {
     if (now >= *profile.replace_at) {
-      former.purge();
+      former.begin_purge(true);
       profile.replace_at = now + kAnswersWithin;
     }
     return;

@@ -293,13 +293,20 @@ void Shard::retire(std::uint32_t number, Retirement why) {
   Slot& slot = slots_[found->second];
   slot.retired = true;
   slot.channel->stop_reports();
-  if (why != Retirement::session_ended) {
+  if (why == Retirement::for_good || why == Retirement::violation) {
     slot.channel->retire_for_good();
   }
-  if (why == Retirement::violation) {
-    slot.channel->stop_taking();
-  } else {
-    slot.channel->stop_at_tail();
+  switch (why) {
+    case Retirement::violation:
+      slot.channel->stop_taking();
+      break;
+    case Retirement::not_allowed:
+      slot.channel->stop_here();
+      break;
+    case Retirement::session_ended:
+    case Retirement::for_good:
+      slot.channel->stop_at_tail();
+      break;
   }
   activate(found->second);
   touch(found->second);

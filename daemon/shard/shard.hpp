@@ -114,8 +114,9 @@ class Shard : private kafka::EventHandler {
   void client_has_come(std::uint32_t number, std::shared_ptr<ClientLink> link);
   enum class Retirement : std::uint8_t {
     session_ended,  // the worker may come back, and then hands its segments to another session
-    for_good,       // it has closed the channel, or its process is gone
-    violation,      // for good, and nothing further is taken
+    not_allowed,  // it may come back when it is allowed again: what was not taken stays in its ring
+    for_good,     // it has closed the channel, or its process is gone
+    violation,    // for good, and nothing further is taken
   };
   /// Takes what was committed, reports to nobody, then frees the channel.
   void retire_channel(std::uint32_t number, Retirement why);

@@ -87,6 +87,55 @@ def test_a_session_whose_user_has_no_rule_any_more_ends(kafka, kfastd):
         kfastd.wait_log("channel closed channel=1")
 
 
+def limited_to(kafka, records_per_second):
+    config = config_for(kafka.bootstrap)
+    config["limits"] = {"default": {"records_per_second": records_per_second}}
+    return config
+
+
+def test_records_in_the_ring_outlive_a_rule_that_goes_and_comes_back(kafka):
+    topic, count = kafka.topic("rule-comes-back"), 60
+    with Kfastd(limited_to(kafka, 1)) as kfastd:
+        with Worker(kfastd.socket_dir) as worker:
+            for n in range(count):
+                worker.send(topic, None, b"%d" % n)
+            gone = limited_to(kafka, 1)
+            gone["allow"] = [{"uid": 4242, "produce": ["*"]}]
+            reload(kfastd, gone)
+            kfastd.wait_log("session ended: no .*allow.* rule any more")
+            kfastd.wait_log("channel closed channel=1")
+            reload(kfastd, config_for(kafka.bootstrap))
+            assert {each.outcome for each in worker.wait_reports(count)} == {DELIVERED}
+    values = [each.value for each in kafka.witness.read(topic, count=count)]
+    assert values == [b"%d" % n for n in range(count)]
+
+
+def test_a_limit_that_went_while_its_user_was_away_is_gone(kafka):
+    topic, count = kafka.topic("limit-went"), 1000
+    with Kfastd(limited_to(kafka, 1)) as kfastd:
+        with Worker(kfastd.socket_dir) as worker:
+            worker.send(topic, None, b"v")
+            worker.wait_reports(1)
+        kfastd.wait_log("channel closed channel=1")
+        reload(kfastd, config_for(kafka.bootstrap))
+        with Worker(kfastd.socket_dir) as worker:
+            for _ in range(count):
+                worker.send(topic, None, b"v")
+            # At the old limit they would take a quarter of an hour.
+            assert {each.outcome for each in worker.wait_reports(count)} == {DELIVERED}
+
+
+def test_a_certificate_that_was_renewed_in_its_place_makes_another_producer(kafka, tmp_path):
+    certificate = tmp_path / "ca.pem"
+    certificate.write_text("one")
+    config = config_for(kafka.bootstrap)
+    config["clusters"]["main"]["ssl.ca.location"] = str(certificate)
+    with Kfastd(config) as kfastd:
+        certificate.write_text("another")
+        reload(kfastd, config)
+        kfastd.wait_log("Kafka producer replaced profile=default")
+
+
 @pytest.mark.parametrize(
     "text, why",
     [

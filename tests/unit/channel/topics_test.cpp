@@ -46,6 +46,17 @@ TEST_F(ChannelTopicsTest, ATopicIsOpenedOnceAndItsStateIsShown) {
   EXPECT_EQ(sink_->values.size(), 2U);
 }
 
+TEST_F(ChannelTopicsTest, WhenRulesChangeAfterTheInstanceDidARefusedTopicMayBeSentAgain) {
+  open();
+  client_->put_topic(1, "denied");
+  send(1);
+  take();
+  EXPECT_EQ(client_->topic_state(1), TopicState::not_allowed);
+  channel_->take_again();
+  channel_->ask_topics_again();
+  EXPECT_EQ(client_->topic_state(1), TopicState::unseen);
+}
+
 TEST_F(ChannelTopicsTest, WhenRulesChangeATopicIsAskedForAgainBeforeItsNextRecord) {
   open();
   client_->put_topic(1, "denied");
