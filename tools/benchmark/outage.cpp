@@ -165,7 +165,7 @@ void print_outages(const std::vector<Outage>& outages) {
   };
   std::printf(
       "\nAn outage: the only broker is stopped (SIGSTOP); %u B paced at %u a second, "
-      "ring.bytes=%s, %zu runs\n\n",
+      "ring.bytes=%s, medians of %zu\n\n",
       kOutageValueBytes, kOutageRate, kOutageRingBytes, outages.size());
   std::printf("| %-34s | %7s | %7s | %5s | %5s |\n", "kfast_send", "p50 ns", "p99 ns", "p50",
               "p99");

@@ -34,7 +34,8 @@ Task paced(std::uint32_t bytes, std::uint32_t rate) {
   Task task;
   task.value_bytes = bytes;
   task.rate = rate;
-  task.records = rate * (rate == 100'000 ? 2 : 3);
+  const std::uint64_t seconds = rate == 100'000 ? 2 : 3;
+  task.records = rate * seconds;
   task.warmup = 20'000;
   return task;
 }

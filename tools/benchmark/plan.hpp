@@ -20,7 +20,7 @@ struct Options {
   std::string brokers;
   std::string kfastd;
   std::string json;
-  // The worker's librdkafka may hold queue.buffering.max.kbytes; with 16m the ring runs full at 1 KiB.
+  // Large, since librdkafka in the worker may queue 100,000 records; flooded, each ring runs full.
   std::string ring_bytes = "32m";
   std::string only;   // cases whose title contains this
   std::string with;   // ways of sending whose name is this; empty: all

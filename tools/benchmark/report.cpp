@@ -76,8 +76,9 @@ void print_circumstances(const Options& options) {
   print_settings("librdkafka on both sides", common_settings());
   print_settings("librdkafka in the worker only", in_process_settings());
   std::printf(
-      "kfast: ring.bytes=%s, for librdkafka in the worker may hold queue.buffering.max.kbytes; one "
-      "of 16m runs full when flooded with 1 KiB\n\n",
+      "kfast: ring.bytes=%s (32m by default here, since librdkafka in the worker may queue as "
+      "much; "
+      "flooded, both run full at times: \"full\" in the file of --json)\n\n",
       options.ring_bytes.c_str());
 }
 

@@ -67,7 +67,7 @@ void print_row(const CaseResult& result, const Series& series) {
   };
   std::printf("| %-22s | %6s %6s %5s | %6s %6s | %6s %6s %5s %5s | %4s %4s %4s %4s | %4s %4s |\n",
               name_of(series.task.variant), number(m.send_p50_ns, 0).c_str(),
-              number(m.send_p99_ns, 0).c_str(), number(m.net_ns, 1).c_str(),
+              number(m.send_p99_ns, 0).c_str(), number(m.net_ns, m.net_ns < 1000 ? 1 : 0).c_str(),
               number(rate / 1e6, 3).c_str(), percent(spread_percent(series)).c_str(),
               number(m.worker_cpu_us, 2).c_str(), number(kfast ? m.daemon_cpu_us : -1, 2).c_str(),
               number(m.cpu_us(), 2).c_str(), percent(kfast ? m.worker_share() * 100 : -1).c_str(),

@@ -166,7 +166,7 @@ void print_troubles(const std::vector<Trouble>& troubles) {
   };
   std::printf(
       "\nA topic in trouble (it does not exist): records of a healthy topic from send to report, "
-      "one at a time, linger 5 ms, %zu runs of %d\n\n",
+      "one at a time, linger 5 ms, medians of %zu with %d records each\n\n",
       troubles.size(), kRounds);
   std::printf("| %-46s | %7s | %7s | %5s | %5s |\n", "the topic in trouble", "p50 us", "p99 us",
               "p50", "p99");
