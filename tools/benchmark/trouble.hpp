@@ -12,6 +12,7 @@ namespace kfast::bench {
 struct RoundTrips {
   double p50_us = 0;
   double p99_us = 0;
+  double longest_us = 0;  // a single wait that percentiles do not show
 };
 
 /// The topic in trouble does not exist: librdkafka keeps its records, since it may be about to.
