@@ -13,7 +13,7 @@
 
 namespace kfast::bench {
 
-ChildProcess::ChildProcess(const std::vector<std::string>& arguments, int output_fd) {
+ChildProcess::ChildProcess(const std::vector<std::string>& arguments, int output_fd, int input_fd) {
   std::vector<char*> argv;
   for (const std::string& argument : arguments) {
     argv.push_back(const_cast<char*>(argument.c_str()));
@@ -31,6 +31,9 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments, int output
     }
     if (output_fd >= 0) {
       ::dup2(output_fd, STDOUT_FILENO);
+    }
+    if (input_fd >= 0) {
+      ::dup2(input_fd, STDIN_FILENO);
     }
     ::execv(argv[0], argv.data());
     give_up("cannot run " + arguments[0] + ": " + std::strerror(errno));

@@ -13,8 +13,8 @@ namespace kfast::bench {
 class ChildProcess {
  public:
   ChildProcess() = default;
-  /// Starts `arguments[0]` with these arguments. `output_fd`: its standard output, or -1 for ours.
-  ChildProcess(const std::vector<std::string>& arguments, int output_fd);
+  /// Starts `arguments[0]` with these arguments. Its standard output and input; -1: ours.
+  ChildProcess(const std::vector<std::string>& arguments, int output_fd, int input_fd = -1);
   ChildProcess(ChildProcess&& other) noexcept : pid_(std::exchange(other.pid_, 0)) {}
   ChildProcess& operator=(ChildProcess&& other) noexcept {
     std::swap(pid_, other.pid_);

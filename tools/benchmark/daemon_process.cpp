@@ -32,9 +32,9 @@ std::string make_folder() {
 }  // namespace
 
 DaemonProcess::DaemonProcess(const std::string& executable, const std::string& brokers,
-                             const char* linger_ms)
+                             const char* linger_ms, const char* nap_us)
     : executable_(executable), folder_(make_folder()) {
-  write_configuration(brokers, linger_ms);
+  write_configuration(brokers, linger_ms, nap_us);
   if (const char* before = std::getenv(kSocketDir); before != nullptr) {
     folder_before_ = before;
   }
@@ -61,10 +61,14 @@ DaemonProcess::~DaemonProcess() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-void DaemonProcess::write_configuration(const std::string& brokers, const char* linger_ms) const {
+void DaemonProcess::write_configuration(const std::string& brokers, const char* linger_ms,
+                                        const char* nap_us) const {
   std::ofstream file(folder_ + "/kfastd.toml");
-  file << "[daemon]\nsocket_dir = \"" << folder_ << "\"\nlog_level = \"warn\"\n"
-       << "[clusters.main]\n\"bootstrap.servers\" = \"" << brokers << "\"\n"
+  file << "[daemon]\nsocket_dir = \"" << folder_ << "\"\nlog_level = \"warn\"\n";
+  if (nap_us != nullptr) {
+    file << "nap_us = " << nap_us << '\n';
+  }
+  file << "[clusters.main]\n\"bootstrap.servers\" = \"" << brokers << "\"\n"
        << "[profiles.default]\ncluster = \"main\"\n";
   for (const Setting& setting : common_settings()) {
     const bool instead = linger_ms != nullptr && std::strcmp(setting.name, "linger.ms") == 0;

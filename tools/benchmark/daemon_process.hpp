@@ -13,9 +13,9 @@ namespace kfast::bench {
 class DaemonProcess {
  public:
   /// Returns when it answers; ends the process if it does not. `linger_ms`: instead of the common
-  /// setting.
+  /// setting; `nap_us`: instead of kfastd's default.
   DaemonProcess(const std::string& executable, const std::string& brokers,
-                const char* linger_ms = nullptr);
+                const char* linger_ms = nullptr, const char* nap_us = nullptr);
   DaemonProcess(const DaemonProcess&) = delete;
   DaemonProcess& operator=(const DaemonProcess&) = delete;
   ~DaemonProcess();
@@ -27,7 +27,8 @@ class DaemonProcess {
   void start();
 
  private:
-  void write_configuration(const std::string& brokers, const char* linger_ms) const;
+  void write_configuration(const std::string& brokers, const char* linger_ms,
+                           const char* nap_us) const;
   void wait_until_it_answers();
 
   std::string executable_;

@@ -4,7 +4,10 @@
 #include <librdkafka/rdkafka.h>
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace kfast::bench {
 
@@ -18,13 +21,29 @@ class KafkaAdmin {
   KafkaAdmin& operator=(const KafkaAdmin&) = delete;
   ~KafkaAdmin();
 
-  /// Creates it with 12 partitions, one replica each, and waits until they have leaders.
-  void create_topic(const std::string& topic);
-  void delete_topic(const std::string& topic);
-  /// The sum of the end offsets of its partitions.
-  [[nodiscard]] std::uint64_t record_count(const std::string& topic);
+  /// Creates them, one replica of each partition, and waits until all have leaders.
+  void create_topics(const std::vector<std::string>& topics, int partitions);
+  void delete_topics(const std::vector<std::string>& topics);
+  /// The sum of the end offsets of all of their partitions.
+  [[nodiscard]] std::uint64_t record_count(const std::vector<std::string>& topics, int partitions);
+
+  /// The same for one topic with 12 partitions.
+  void create_topic(const std::string& topic) { create_topics({topic}, kPartitions); }
+  void delete_topic(const std::string& topic) { delete_topics({topic}); }
+  [[nodiscard]] std::uint64_t record_count(const std::string& topic) {
+    return record_count(std::vector<std::string>{topic}, kPartitions);
+  }
 
  private:
+  using Event = std::unique_ptr<rd_kafka_event_t, void (*)(rd_kafka_event_t*)>;
+  /// The answer to what was asked last; ends the process where it is an error or none comes.
+  [[nodiscard]] Event answer(const std::string& asked);
+  void create_batch(std::span<const std::string> topics, int partitions);
+  void delete_batch(std::span<const std::string> topics);
+  /// The first error, or the sum of the end offsets.
+  [[nodiscard]] rd_kafka_resp_err_t end_offsets(std::span<const std::string> topics, int partitions,
+                                                std::uint64_t& sum);
+
   rd_kafka_t* rk_ = nullptr;
   rd_kafka_queue_t* queue_ = nullptr;
 };

@@ -31,7 +31,7 @@ std::span<const Setting> in_process_settings() {
   return kInProcess;
 }
 
-rd_kafka_conf_t* producer_conf(const std::string& brokers) {
+rd_kafka_conf_t* producer_conf(const std::string& brokers, const std::string& linger_ms) {
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   std::array<char, 512> why{};
   const auto set = [&](const char* name, const char* value) {
@@ -45,6 +45,9 @@ rd_kafka_conf_t* producer_conf(const std::string& brokers) {
   }
   for (const Setting& setting : kInProcess) {
     set(setting.name, setting.value);
+  }
+  if (!linger_ms.empty()) {
+    set("linger.ms", linger_ms.c_str());
   }
   return conf;
 }

@@ -21,7 +21,9 @@ struct Setting {
 /// these names.
 [[nodiscard]] std::span<const Setting> in_process_settings();
 
-/// A configuration with both, and the brokers. Ends the process if librdkafka refuses one.
-[[nodiscard]] rd_kafka_conf_t* producer_conf(const std::string& brokers);
+/// A configuration with both, and the brokers. `linger_ms`: instead of the common setting; empty:
+/// that. Ends the process if librdkafka refuses one.
+[[nodiscard]] rd_kafka_conf_t* producer_conf(const std::string& brokers,
+                                             const std::string& linger_ms = {});
 
 }  // namespace kfast::bench

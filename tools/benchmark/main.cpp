@@ -174,6 +174,7 @@ int run_worker(const std::string& text) {
 int main(int argc, char** argv) {
   kfast::bench::Options options;
   std::string worker;
+  std::string role;
   CLI::App app{
       "kfast-bench: measures kfast beside librdkafka inside the process; tools/bench starts a "
       "Kafka for it"};
@@ -191,10 +192,20 @@ int main(int argc, char** argv) {
   app.add_flag("--quick", options.quick,
                "some of the rows, a quarter of the records, three runs of each row and one of the "
                "rest: under two minutes");
+  app.add_option("--topics", options.topics, "topics: how many [10,100,1000, with --quick 10,100]")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--linger-ms", options.linger_ms, "topics: both sides' linger.ms");
+  app.add_option("--nap-us", options.nap_us, "topics: kfastd's nap_us");
   app.add_option("--worker", worker)->group("");
+  app.add_option("--role", role)->group("");
   CLI11_PARSE(app, argc, argv);
   if (!worker.empty()) {
     return kfast::bench::run_worker(worker);
+  }
+  if (!role.empty()) {
+    kfast::bench::run_special_worker(role);
+    return EXIT_SUCCESS;
   }
   if (options.brokers.empty() || options.kfastd.empty()) {
     std::fprintf(stderr,

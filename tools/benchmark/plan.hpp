@@ -27,6 +27,9 @@ struct Options {
   int runs = 0;       // 0: as the plan says
   int kafka_pid = 0;  // 0: no outage is measured
   bool quick = false;
+  std::vector<int> topics;  // of the measurement "topics": how many; empty: as it says itself
+  std::string linger_ms;    // of the measurement "topics", on both sides; empty: the common setting
+  std::string nap_us;       // of the measurement "topics"; empty: kfastd's default
 };
 
 /// "100 B", "1 KiB".

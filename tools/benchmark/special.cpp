@@ -8,10 +8,22 @@
 #include "outage.hpp"
 #include "progress.hpp"
 #include "restart.hpp"
+#include "topics.hpp"
 #include "trouble.hpp"
+#include "worker.hpp"
 
 namespace kfast::bench {
 namespace {
+
+struct Special {
+  const char* name;                       // as --only takes it
+  const char* what;                       // as it runs
+  const char* key;                        // of its figures in the JSON file
+  bool stops_broker;                      // needs --kafka-pid
+  bool in_quick;                          // short enough for --quick
+  nlohmann::json (*run)(Ground& ground);  // measures, prints its table, returns its figures
+  void (*work)() = nullptr;               // what its worker processes do
+};
 
 template <typename Figures>
 nlohmann::json printed(const Figures& figures, void (*print)(const Figures&)) {
@@ -42,19 +54,25 @@ nlohmann::json held(Ground& g, const Figures& figures, void (*print)(const Figur
 nlohmann::json latencies(Ground& g) {
   return held(g, measure_latencies(g.options, g.admin), print_latencies);
 }
+nlohmann::json topics(Ground& g) {
+  return held(g, measure_topics(g), print_topics);
+}
 
+/// In the order in which they run. The last leaves many topics behind, which Kafka deletes later.
 constexpr auto kAll = std::to_array<Special>({
-    {"latency", "from send to report", "latencies", false, latencies},
-    {"outage", "outages", "outages", true, outages},
-    {"trouble", "a topic in trouble", "troubles", false, troubles},
-    {"restart", "restarts", "restarts", false, restarts},
+    {"latency", "from send to report", "latencies", false, true, latencies},
+    {"outage", "outages", "outages", true, true, outages},
+    {"trouble", "a topic in trouble", "troubles", false, true, troubles},
+    {"restart", "restarts", "restarts", false, true, restarts},
+    {"topics", "many topics", "topics", false, false, topics, work_on_topics},
 });
 
-}  // namespace
-
-std::span<const Special> special_measurements() {
-  return kAll;
+/// What is asked for by name is not left out.
+bool is_left_out(const Special& special, const Options& options) {
+  return options.quick && options.only.empty() && !special.in_quick;
 }
+
+}  // namespace
 
 nlohmann::json run_special_measurements(Ground& ground) {
   Options options = ground.options;
@@ -64,13 +82,28 @@ nlohmann::json run_special_measurements(Ground& ground) {
   Ground with{options, ground.admin, ground.daemon, ground.goals};
   nlohmann::json figures = nlohmann::json::object();
   for (const Special& special : kAll) {
-    if (wants(options, special.name) && (!special.stops_broker || options.kafka_pid != 0)) {
-      show_progress(special.what);
-      figures[special.key] = special.run(with);
-      std::fflush(stdout);
+    if (!wants(options, special.name) || (special.stops_broker && options.kafka_pid == 0)) {
+      continue;
     }
+    if (is_left_out(special, options)) {
+      std::printf("\n--quick leaves out %s: --only %s\n", special.what, special.name);
+      continue;
+    }
+    show_progress(special.what);
+    figures[special.key] = special.run(with);
+    std::fflush(stdout);
   }
   return figures;
+}
+
+void run_special_worker(const std::string& name) {
+  for (const Special& special : kAll) {
+    if (name == special.name && special.work != nullptr) {
+      special.work();
+      return;
+    }
+  }
+  give_up("no measurement with workers of its own is called " + name);
 }
 
 }  // namespace kfast::bench

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
-#include <span>
+#include <string>
 #include <vector>
 
 #include "daemon_process.hpp"
@@ -20,18 +20,11 @@ struct Ground {
   std::vector<Goal>& goals;  // where each adds what it is held to
 };
 
-struct Special {
-  const char* name;                       // as --only takes it
-  const char* what;                       // as it runs
-  const char* key;                        // of its figures in the JSON file
-  bool stops_broker;                      // needs --kafka-pid
-  nlohmann::json (*run)(Ground& ground);  // measures, prints its table, returns its figures
-};
-
-/// In the order in which they run.
-[[nodiscard]] std::span<const Special> special_measurements();
-
-/// Runs those that the options want. Returns their figures under their keys.
+/// Runs those that the options want, and says which ones --quick leaves out. Returns their figures
+/// under their keys.
 [[nodiscard]] nlohmann::json run_special_measurements(Ground& ground);
+
+/// In a worker process: does the work of the measurement of this name.
+void run_special_worker(const std::string& name);
 
 }  // namespace kfast::bench
