@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "fleet.hpp"
 #include "latency.hpp"
 #include "outage.hpp"
 #include "progress.hpp"
@@ -54,6 +55,9 @@ nlohmann::json held(Ground& g, const Figures& figures, void (*print)(const Figur
 nlohmann::json latencies(Ground& g) {
   return held(g, measure_latencies(g.options, g.admin), print_latencies);
 }
+nlohmann::json fleets(Ground& g) {
+  return held(g, measure_fleet(g), print_fleet);
+}
 nlohmann::json topics(Ground& g) {
   return held(g, measure_topics(g), print_topics);
 }
@@ -64,6 +68,7 @@ constexpr auto kAll = std::to_array<Special>({
     {"outage", "outages", "outages", true, true, outages},
     {"trouble", "a topic in trouble", "troubles", false, true, troubles},
     {"restart", "restarts", "restarts", false, true, restarts},
+    {"fleet", "16 workers", "fleet", false, true, fleets, work_in_fleet},
     {"topics", "many topics", "topics", false, false, topics, work_on_topics},
 });
 
