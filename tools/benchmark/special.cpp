@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fleet.hpp"
+#include "idle.hpp"
 #include "latency.hpp"
 #include "outage.hpp"
 #include "progress.hpp"
@@ -58,6 +59,9 @@ nlohmann::json latencies(Ground& g) {
 nlohmann::json fleets(Ground& g) {
   return held(g, measure_fleet(g), print_fleet);
 }
+nlohmann::json idle(Ground& g) {
+  return held(g, measure_idle(g), print_idle);
+}
 nlohmann::json topics(Ground& g) {
   return held(g, measure_topics(g), print_topics);
 }
@@ -69,6 +73,7 @@ constexpr auto kAll = std::to_array<Special>({
     {"trouble", "a topic in trouble", "troubles", false, true, troubles},
     {"restart", "restarts", "restarts", false, true, restarts},
     {"fleet", "16 workers", "fleet", false, true, fleets, work_in_fleet},
+    {"idle", "idle workers", "idle", false, true, idle, look_after_idle_workers},
     {"topics", "many topics", "topics", false, false, topics, work_on_topics},
 });
 
@@ -78,6 +83,10 @@ bool is_left_out(const Special& special, const Options& options) {
 }
 
 }  // namespace
+
+int few_runs(const Options& options) {
+  return options.runs > 0 ? options.runs : 3;
+}
 
 nlohmann::json run_special_measurements(Ground& ground) {
   Options options = ground.options;

@@ -20,6 +20,9 @@ struct Ground {
   std::vector<Goal>& goals;  // where each adds what it is held to
 };
 
+/// Runs of what hardly scatters, such as counts and memory: three unless asked otherwise.
+[[nodiscard]] int few_runs(const Options& options);
+
 /// Runs those that the options want, and says which ones --quick leaves out. Returns their figures
 /// under their keys.
 [[nodiscard]] nlohmann::json run_special_measurements(Ground& ground);
