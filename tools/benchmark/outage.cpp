@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "broker.hpp"
 #include "channel.hpp"
 #include "samples.hpp"
 #include "worker.hpp"
@@ -58,24 +58,6 @@ double median_round_us(Channel& channel, const std::atomic<bool>& go_on) {
   }
   return percentile(samples, 0.5);
 }
-
-/// The broker's process, which never stays stopped.
-class Broker {
- public:
-  explicit Broker(int pid) : pid_(pid) {}
-  Broker(const Broker&) = delete;
-  Broker& operator=(const Broker&) = delete;
-  ~Broker() { resume(); }
-  void stop() const {
-    if (::kill(pid_, SIGSTOP) != 0) {
-      give_up("the broker's process cannot be stopped: is --kafka-pid right?");
-    }
-  }
-  void resume() const { ::kill(pid_, SIGCONT); }
-
- private:
-  int pid_;
-};
 
 Outage one_outage(const Broker& broker, const std::string& topic, std::uint64_t& sent) {
   Outage outage;

@@ -62,6 +62,15 @@ std::vector<ThreadFacts> threads_of(pid_t pid) {
   return threads;
 }
 
+ProcessMemory memory_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/smaps");
+  const ProcessMemory memory = memory_in(file);
+  if (memory.rest.rss <= 0) {
+    give_up("there is no process " + std::to_string(pid) + " whose memory could be read");
+  }
+  return memory;
+}
+
 bool is_shard(const ThreadFacts& thread) {
   return thread.name.starts_with("kfast-shard");
 }

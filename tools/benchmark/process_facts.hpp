@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "memory_facts.hpp"
+
 namespace kfast::bench {
 
 struct ThreadFacts {
@@ -22,6 +24,9 @@ struct ThreadFacts {
 
 /// Its threads as they are now, by number.
 [[nodiscard]] std::vector<ThreadFacts> threads_of(pid_t pid);
+
+/// Ends this process where the other one's memory cannot be read.
+[[nodiscard]] ProcessMemory memory_of(pid_t pid);
 
 /// kfastd's shards, by name.
 [[nodiscard]] bool is_shard(const ThreadFacts& thread);

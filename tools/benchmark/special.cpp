@@ -7,6 +7,7 @@
 #include "fleet.hpp"
 #include "idle.hpp"
 #include "latency.hpp"
+#include "memory.hpp"
 #include "outage.hpp"
 #include "progress.hpp"
 #include "restart.hpp"
@@ -62,6 +63,9 @@ nlohmann::json fleets(Ground& g) {
 nlohmann::json idle(Ground& g) {
   return held(g, measure_idle(g), print_idle);
 }
+nlohmann::json memory(Ground& g) {
+  return held(g, measure_memory(g), print_memory);
+}
 nlohmann::json topics(Ground& g) {
   return held(g, measure_topics(g), print_topics);
 }
@@ -74,6 +78,7 @@ constexpr auto kAll = std::to_array<Special>({
     {"restart", "restarts", "restarts", false, true, restarts},
     {"fleet", "16 workers", "fleet", false, true, fleets, work_in_fleet},
     {"idle", "idle workers", "idle", false, true, idle, look_after_idle_workers},
+    {"memory", "memory", "memory", false, true, memory, work_for_memory},
     {"topics", "many topics", "topics", false, false, topics, work_on_topics},
 });
 
