@@ -67,7 +67,7 @@ class Loopback : public ::testing::Test {
   std::string broker_;
 };
 
-TEST_F(Loopback, AConnectionIsItsProcesssUntilItIsClosed) {
+TEST_F(Loopback, AConnectionIsThatOfItsProcessUntilItIsClosed) {
   EXPECT_EQ(connections_to(broker_, ::getpid()), 1);
   EXPECT_EQ(connections_to(broker_ + ",127.0.0.1:1", ::getpid()), 1);
   EXPECT_EQ(connections_to(broker_, ::getppid()), 0);
