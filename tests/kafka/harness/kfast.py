@@ -104,6 +104,8 @@ _FUNCTIONS = {
     "kfast_options_free": (None, [c_void_p]),
     "kfast_options_set": (c_int, [c_void_p, c_char_p, c_char_p, POINTER(c_char), c_size_t]),
     "kfast_producer_open": (c_int, [c_void_p, POINTER(c_void_p), POINTER(c_char), c_size_t]),
+    "kfast_producer_begin": (c_int, [c_void_p, POINTER(c_void_p), POINTER(c_char), c_size_t]),
+    "kfast_producer_ready": (c_int, [c_void_p, c_int]),
     "kfast_producer_close": (None, [c_void_p]),
     "kfast_topic": (c_int32, [c_void_p, c_char_p]),
     "kfast_topic_name": (c_char_p, [c_void_p, c_int32]),
@@ -134,10 +136,12 @@ _FUNCTIONS = {
     "kfast_reports_opaque": (c_int, [c_void_p, POINTER(_Report), POINTER(c_void_p), c_size_t]),
     "kfast_reports": (c_int, [c_void_p, POINTER(_Report), c_size_t]),
     "kfast_flush": (c_int, [c_void_p, c_int]),
+    "kfast_flush_to": (c_int, [c_void_p, c_int64, c_int]),
     "kfast_purge": (c_int, [c_void_p]),
     "kfast_used_bytes": (c_uint64, [c_void_p]),
     "kfast_ring_bytes": (c_uint64, [c_void_p]),
     "kfast_fd": (c_int, [c_void_p]),
+    "kfast_bell": (c_int, [c_void_p, c_void_p, POINTER(c_char), c_size_t]),
     "kfast_last_error": (c_char_p, [c_void_p]),
 }
 
