@@ -53,7 +53,11 @@ WorkerFootprint footprint(const Ground& ground, Side side, const std::string& to
 
 /// Records that kfastd has taken from rings and that have no outcome yet.
 std::uint64_t in_flight() {
-  const ctl::Parsed parsed = ctl::read_snapshot(std::getenv("KFAST_SOCKET_DIR"));
+  const char* const folder = std::getenv("KFAST_SOCKET_DIR");
+  if (folder == nullptr) {
+    give_up("KFAST_SOCKET_DIR is not set, which starting kfastd does");
+  }
+  const ctl::Parsed parsed = ctl::read_snapshot(folder);
   if (!parsed.snapshot) {
     give_up("kfastd's statistics cannot be read: " + parsed.error);
   }
