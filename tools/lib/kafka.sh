@@ -5,6 +5,8 @@
 KAFKA_PID=
 # It starts in 2 to 10 s; a machine that is busy with other things takes longer.
 KAFKA_START_SECONDS=120
+# Enough for a few topics. Thousands of partitions need more, or it does nothing but collect garbage.
+KAFKA_HEAP=${KAFKA_HEAP:-384m}
 
 # A TCP port of the loopback interface that nobody listens on; below 32768, where no outgoing connection is put.
 free_port() {
@@ -48,7 +50,7 @@ kafka_start() {
     kafka.tools.StorageTool format -t "$(kafka_cluster_id)" -c "$folder/server.properties" >"$folder/format.log" 2>&1 ||
     { cat "$folder/format.log" >&2 && die "Kafka could not format its data folder $folder/data"; }
   # The kernel ends it with this shell, even if this shell is killed; setsid keeps Ctrl-C for us to handle.
-  setsid setpriv --pdeathsig KILL java -Xmx384m -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
+  setsid setpriv --pdeathsig KILL java "-Xmx$KAFKA_HEAP" -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
     -Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info -cp "$KFAST_KAFKA_LIBS/*" \
     kafka.Kafka "$folder/server.properties" >"$folder/kafka.log" 2>&1 </dev/null &
   KAFKA_PID=$!
