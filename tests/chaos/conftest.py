@@ -1,6 +1,5 @@
 """Fixtures for tests that kill; they need a build with KFAST_KILL_POINTS."""
 
-import signal
 import sys
 from pathlib import Path
 
@@ -9,10 +8,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kafka"))
 
 from harness.daemon import config_for  # noqa: E402
+from harness.fixtures import (  # noqa: E402, F401
+    end_on_sigterm,
+    paused,
+    pytest_runtest_makereport,
+    witness,
+)
 from harness.kafka_cluster import KafkaCluster  # noqa: E402
-from harness.process import log_tails  # noqa: E402
 from harness.slow_proxy import SlowProxy  # noqa: E402
-from harness.witness import Witness  # noqa: E402
 
 from lives import Lives  # noqa: E402
 from oracle import table  # noqa: E402
@@ -22,30 +25,13 @@ _verdicts = []
 
 
 def pytest_configure(config):
-    # So that fixtures are torn down when the run is told to end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = (yield).get_result()
-    if report.failed:
-        for name, lines in log_tails():
-            report.sections.append((f"log of {name}", lines))
+    end_on_sigterm()
 
 
 def pytest_terminal_summary(terminalreporter):
     if _verdicts:
         terminalreporter.section("verdicts of the oracle")
         terminalreporter.write_line(table(_verdicts))
-
-
-@pytest.fixture(scope="session")
-def witness():
-    """The independent reader's JVM, for every cluster of the run."""
-    witness = Witness()
-    yield witness
-    witness.close()
 
 
 @pytest.fixture(scope="session")
@@ -87,15 +73,6 @@ def kafka3(three_brokers):
 def verdicts():
     """What the summary at the end shows."""
     return _verdicts
-
-
-@pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
 
 
 @pytest.fixture

@@ -8,15 +8,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kafka"))
 
 from harness.daemon import Kfastd, config_for  # noqa: E402
-from harness.process import log_tails  # noqa: E402
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = (yield).get_result()
-    if report.failed:
-        for name, lines in log_tails():
-            report.sections.append((f"log of {name}", lines))
+from harness.fixtures import (  # noqa: E402, F401
+    pytest_runtest_makereport,
+)
 
 
 @pytest.fixture(scope="module")

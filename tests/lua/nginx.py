@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import select
 import signal
 import subprocess
 import time
@@ -290,8 +291,6 @@ class Nginx:
 
 def wait_end(pidfd: int, what: str, timeout: float) -> None:
     """Waits for a process that is no child of ours."""
-    import select
-
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     if not poller.poll(timeout * 1000):

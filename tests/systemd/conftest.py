@@ -9,9 +9,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kafka"))
 
 from harness.daemon import config_for  # noqa: E402
-from harness.kafka_cluster import KafkaCluster  # noqa: E402
-from harness.process import log_tails  # noqa: E402
-from harness.witness import Witness  # noqa: E402
+from harness.fixtures import (  # noqa: E402, F401
+    kafka,
+    paused,
+    pytest_runtest_makereport,
+    witness,
+)
 
 from service import Service  # noqa: E402
 
@@ -22,32 +25,6 @@ def pytest_configure(config):
     )
     if asked.returncode != 0:
         raise pytest.UsageError("no systemd runs here: use  tools/test --stage systemd")
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = (yield).get_result()
-    if report.failed:
-        for name, lines in log_tails():
-            report.sections.append((f"log of {name}", lines))
-
-
-@pytest.fixture(scope="session")
-def kafka():
-    """One Kafka broker for the whole run. A test that pauses it resumes it."""
-    witness = Witness()
-    with KafkaCluster(witness, nodes=1) as cluster:
-        yield cluster
-    witness.close()
-
-
-@pytest.fixture
-def paused(kafka):
-    """Pauses the broker when called; it runs again at the test's end at the latest."""
-    try:
-        yield lambda: kafka.pause(1)
-    finally:
-        kafka.resume(1)
 
 
 @pytest.fixture
