@@ -25,7 +25,39 @@ bool earlier(const Where& left, const Where& right) {
   return std::pair(left.line, left.column) < std::pair(right.line, right.column);
 }
 
-// toml++ bounds how deep values nest, so recursion is bounded too.
+/// Each part of a dotted key is a table in a table, in toml++, which bounds how deep other values
+/// nest, but not these, and recurses.
+constexpr int kMostKeyParts = 32;
+
+/// The first line whose keys have more parts in all; 0: none. Dots in strings and comments do not
+/// count.
+unsigned line_of_deep_key(std::string_view text) {
+  unsigned line = 1;
+  int dots = 0;
+  char quote = 0;  // that the string we are in began with
+  bool comment = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\n') {
+      ++line;
+      dots = 0;
+      quote = 0;
+      comment = false;
+    } else if (quote != 0) {
+      at += quote == '"' && c == '\\' ? 1U : 0U;  // what is escaped ends no string
+      quote = c == quote ? '\0' : quote;
+    } else if (!comment && (c == '"' || c == '\'')) {
+      quote = c;
+    } else if (c == '#') {
+      comment = true;
+    } else if (c == '.' && !comment && ++dots >= kMostKeyParts) {
+      return line;
+    }
+  }
+  return 0;
+}
+
+// Recursion is bounded, as how deep values and keys nest is.
 Node convert(const toml::node& from, const std::string& file) {
   Node node;
   node.where = where_of(from.source(), file);
@@ -108,6 +140,11 @@ std::string_view kind_name(Node::Kind kind) {
 }
 
 Result<Node, Problem> parse_document(std::string_view text, const std::string& file) {
+  if (const unsigned line = line_of_deep_key(text); line != 0) {
+    return Failure{Problem{Where{file, line, 1},
+                           "a key of " + std::to_string(kMostKeyParts) + " parts or more",
+                           "no key of kfastd's has so many: remove it, or quote text"}};
+  }
   const toml::parse_result parsed = toml::parse(text, file);
   if (!parsed) {
     return Failure{problem_of(parsed.error(), file)};

@@ -1,5 +1,7 @@
 """kfastd.toml is read again on SIGHUP: refused whole, or applied without disturbing who is still allowed."""
 
+import os
+import resource
 import signal
 
 import pytest
@@ -141,6 +143,10 @@ def test_a_certificate_that_was_renewed_in_its_place_makes_another_producer(kafk
     [
         ("[daemon]\nsocket_dri = '/x'\n", "unknown key 'socket_dri'"),
         ("[[[", "kfastd.toml:1"),
+        ("[" * 100_000, "kfastd.toml:1"),
+        ("a." * 100_000 + "b = 1\n", "kfastd.toml:1:1: a key of 32 parts or more"),
+        ("x = [" * 50_000, "kfastd.toml:1"),
+        ("\0\x01", "kfastd.toml:1"),
     ],
 )
 def test_a_bad_file_is_refused_whole(kafka, kfastd, text, why):
@@ -150,6 +156,61 @@ def test_a_bad_file_is_refused_whole(kafka, kfastd, text, why):
         worker.send(topic, None, b"v")
         assert [each.outcome for each in worker.wait_reports(1)] == [DELIVERED]
     assert reloads(kfastd, "refused") == 1
+
+
+def test_what_is_no_file_is_refused_whole(kafka, kfastd):
+    topic = kafka.topic("no-file")
+    with Worker(kfastd.socket_dir) as worker:
+        for instead in (os.mkfifo, os.mkdir, lambda path: os.symlink("/nowhere", path)):
+            kfastd.config_file.unlink()
+            instead(kfastd.config_file)
+            mark = kfastd.mark()
+            kfastd.signal(signal.SIGHUP)
+            kfastd.wait_log("refused, nothing has changed: ", since=mark)
+            if kfastd.config_file.is_dir():
+                kfastd.config_file.rmdir()
+                kfastd.config_file.touch()
+        kfastd.config_file.unlink()
+        worker.send(topic, None, b"v")
+        assert [each.outcome for each in worker.wait_reports(1)] == [DELIVERED]
+
+
+def test_a_kill_in_the_middle_of_a_reload_loses_nothing(kafka, kfastd):
+    topic, count = kafka.topic("killed-reloading"), 40_000
+    with Worker(kfastd.socket_dir, {"ring.bytes": "256k"}) as worker:
+        worker.begin("send_numbered", topic, b"p", count, mark_at=5_000)
+        worker.wait_mark()
+        for linger in ("1", "2", "3"):
+            kfastd.write_config(config_for(kafka.bootstrap, {"linger.ms": linger}))
+            kfastd.signal(signal.SIGHUP)
+            kfastd.kill()
+            # What it said last is not the next one's word.
+            kfastd.notify.settle()
+            kfastd.notify.clear()
+            kfastd.start()
+        reports = worker.result()
+        reports += worker.wait_reports(count - len(reports))
+    assert all(report.outcome == DELIVERED for report in reports)
+    tally = kafka.witness.digest(topic, expected=count).producers[b"p"]
+    assert (tally.missing, tally.unexpected) == (0, 0), tally
+
+
+def test_a_producer_that_has_no_descriptors_sends_when_there_are_some(kafka, kfastd):
+    topic, count = kafka.topic("descriptors"), 100
+    with Worker(kfastd.socket_dir) as worker:
+        worker.send(topic, None, b"v")
+        worker.wait_reports(1)
+        limits = resource.prlimit(kfastd.pid, resource.RLIMIT_NOFILE)
+        used = len(os.listdir(f"/proc/{kfastd.pid}/fd"))
+        resource.prlimit(kfastd.pid, resource.RLIMIT_NOFILE, (used + 2, limits[1]))
+        kfastd.write_config(config_for(kafka.bootstrap, {"linger.ms": "1"}))
+        mark = kfastd.mark()
+        kfastd.signal(signal.SIGHUP)
+        for n in range(count):
+            worker.send(topic, None, b"%d" % n)
+        kfastd.wait_log("Too many open files|No file descriptors", since=mark)
+        resource.prlimit(kfastd.pid, resource.RLIMIT_NOFILE, limits)
+        assert {each.outcome for each in worker.wait_reports(count)} == {DELIVERED}
 
 
 def test_what_only_a_start_changes_is_refused_whole_by_name(kafka, kfastd):

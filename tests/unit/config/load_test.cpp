@@ -106,6 +106,22 @@ TEST(Load, UnknownKeysOfEverySectionAreErrors) {
   EXPECT_TRUE(has(errors_of("socket_dir = \"/x\"\n"), "write [daemon] above it"));
 }
 
+TEST(Load, AKeyOfAHundredThousandPartsIsAnErrorAndNoCrash) {
+  std::string key;
+  for (int part = 0; part < 100'000; ++part) {
+    key += "a.";
+  }
+  EXPECT_TRUE(has(errors_of("\n" + key + "b = 1\n"), "kfastd.toml:2:1: a key of 32 parts or more"));
+  EXPECT_TRUE(has(errors_of("[" + key + "b]\n"), "kfastd.toml:1:1: a key of 32 parts or more"));
+}
+
+TEST(Load, DotsInTextAndCommentsAreNoPartsOfKeys) {
+  const std::string dots(100, '.');
+  EXPECT_EQ(errors_of("# " + dots + "\n" + file_with("\"client.id\" = \"\\\"" + dots + "\"\n", "")),
+            "");
+  EXPECT_EQ(errors_of(file_with("\"client.id\" = '" + dots + "'\n", "")), "");
+}
+
 TEST(Load, KeyThatIsNearNothingListsWhatIsKnown) {
   const std::string errors = errors_of("[daemon]\nzzzzzzzzzz = 1\n" + file_with("", ""));
   EXPECT_TRUE(has(errors, "known are: socket_dir"));
