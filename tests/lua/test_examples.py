@@ -232,3 +232,14 @@ def test_the_edge_filter_routes_drops_and_enriches(kafka, example):
     assert order == lines[0]
     view, empty = [json.loads(record.value) for record in kafka.witness.read(events, count=2)]
     assert view["page"] == "/" and set(empty) == {"client", "received_at"}
+
+
+def test_the_edge_filter_says_whether_sending_again_helps(kafka, example):
+    topic = kafka.topic("filtered")
+    shown = example(
+        "edge_filter.conf",
+        [('"orders"', '"no topic"'), ('"events"', f'"{topic}"'), ("900k", "3m")],
+    )
+    order, large = b'{"type":"order","id":1}', b'{"type":"' + b"x" * 1_500_000 + b'"}'
+    assert shown.json("/events", b"{}\n" + order)[0] == 500
+    assert shown.json("/events", large)[0] == 400

@@ -7,6 +7,10 @@ cjson.decode_invalid_numbers(false)
 
 local _M = {}
 
+-- What the client is told when not all were accepted, by resty.kfast's code; 500 for others, such as
+-- a topic that kfastd does not allow: sending the rest again does not help before that is mended.
+local STATUS = {QUEUE_FULL = 503, NO_DAEMON = 503, LIMIT = 503, TOO_LARGE = 400, INVALID = 400}
+
 local producer, rules
 
 --- Opens the worker's producer; in init_worker_by_lua. `decide(event)` gets each event as a table, and
@@ -60,8 +64,9 @@ local function records_of(body, counts)
   return records
 end
 
---- Answers a POST of events with how many were produced, dropped by the rules, and malformed: 202,
--- or 503 when not all that should be were accepted, from the first on: send the rest again.
+--- Answers a POST of events with how many were produced, dropped by the rules, and malformed: 202; or,
+-- when not all that should be were accepted, from the first on: 503, send the rest again; 400, the
+-- next one is at fault; or 500, this gateway is.
 function _M.handle()
   ngx.req.read_body()
   local body = ngx.req.get_body_data()
@@ -71,10 +76,10 @@ function _M.handle()
   end
   local counts = {produced = 0, dropped = 0, malformed = 0}
   local records = records_of(body or "", counts)
-  local count, why = producer:send_multi(records)
+  local count, why, code = producer:send_multi(records)
   counts.produced = count or 0
   counts.error = why
-  ngx.status = why and 503 or 202
+  ngx.status = why and (STATUS[code] or 500) or 202
   ngx.header.content_type = "application/json"
   ngx.say(cjson.encode(counts))
 end
