@@ -45,10 +45,17 @@ part_packages() {
       ;;
     reference) echo doxygen g++ cmake ninja-build pkg-config ;;
     package) echo dpkg-dev file git lintian debootstrap systemd-container ;;
-    # LuaJIT is named, or apt would take the one without lua-resty-core's additions.
-    nginx) echo nginx libnginx-mod-http-lua lua-resty-core libluajit2-5.1-2 lua-cjson curl ;;
+    nginx) echo nginx libnginx-mod-http-lua lua-resty-core "$(luajit_package)" lua-cjson curl ;;
     load) echo wrk ;;
   esac | tr ' ' '\n' | sort -u
+}
+
+# Debian 12 has two LuaJITs, and apt would take the one without lua-resty-core's additions; Debian 13 has only the other.
+luajit_package() {
+  case $(kfast_distro) in
+    debian12) echo libluajit2-5.1-2 ;;
+    *) echo libluajit-5.1-2 ;;
+  esac
 }
 
 part_reason() {
