@@ -1,12 +1,11 @@
 // A producer of the benchmark's own process.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "kfast/kfast.h"
+#include "delivering_producer.hpp"
 
 namespace kfast::bench {
 
@@ -15,9 +14,6 @@ namespace kfast::bench {
 class Channel {
  public:
   Channel(const std::string& topic, const char* ring_bytes, std::uint32_t value_bytes);
-  ~Channel();
-  Channel(const Channel&) = delete;
-  Channel& operator=(const Channel&) = delete;
 
   /// False: the ring is full.
   bool send();
@@ -32,9 +28,8 @@ class Channel {
 
  private:
   std::vector<char> value_;
-  std::array<kfast_report_t, 1024> reports_{};
-  kfast_producer_t* producer_ = nullptr;
-  std::int32_t topic_ = -1;
+  DeliveringProducer producer_;
+  std::int32_t topic_;
   std::uint64_t sent_ = 0;
   std::uint64_t reported_ = 0;
 };

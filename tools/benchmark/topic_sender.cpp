@@ -1,9 +1,8 @@
 #include "topic_sender.hpp"
 
-#include <poll.h>
-
 #include <array>
 
+#include "delivering_producer.hpp"
 #include "kafka_settings.hpp"
 #include "kfast/kfast.h"
 #include "samples.hpp"
@@ -16,68 +15,39 @@ constexpr int kStuckMs = 60'000;
 
 class KfastTopicSender : public TopicSender {
  public:
-  explicit KfastTopicSender(const SenderSettings& settings) : value_(settings.value_bytes, 'v') {
-    std::array<char, 512> why{};
-    kfast_options_t* options = kfast_options_new();
-    if (kfast_options_set(options, "ring.bytes", settings.ring_bytes.c_str(), why.data(),
-                          why.size()) != KFAST_OK ||
-        kfast_producer_open(options, &producer_, why.data(), why.size()) != KFAST_OK) {
-      give_up(why.data());
-    }
-    kfast_options_free(options);
+  explicit KfastTopicSender(const SenderSettings& settings)
+      : value_(settings.value_bytes, 'v'), producer_(settings.ring_bytes) {
     for (const std::string& topic : settings.topics) {
-      topics_.push_back(kfast_topic(producer_, topic.c_str()));
-      if (topics_.back() < 0) {
-        give_up(kfast_last_error(producer_));
-      }
+      topics_.push_back(producer_.topic(topic));
     }
   }
-  ~KfastTopicSender() override { kfast_producer_close(producer_); }
-  KfastTopicSender(const KfastTopicSender&) = delete;
-  KfastTopicSender& operator=(const KfastTopicSender&) = delete;
 
   bool send(std::size_t topic) override {
     const std::uint64_t sent = now();
     const std::int64_t position =
-        kfast_send(producer_, topics_[topic], nullptr, 0, value_.data(), value_.size());
-    if (position < 0 && position != KFAST_ERR_QUEUE_FULL) {
-      give_up(std::string("kfast_send: ") + kfast_last_error(producer_));
-    }
-    if (position >= 0 && timed()) {
+        kfast_send(producer_.get(), topics_[topic], nullptr, 0, value_.data(), value_.size());
+    const bool accepted = producer_.accepted(position);
+    if (accepted && timed()) {
       sent_at(position) = sent;
     }
-    return position >= 0;
+    return accepted;
   }
 
   void read_reports() override {
-    int count = 0;
-    do {
-      count = kfast_reports(producer_, reports_.data(), reports_.size());
-      if (count < 0) {
-        give_up(std::string("kfast_reports: ") + kfast_last_error(producer_));
-      }
+    producer_.read_reports([this](const auto& run) {
       const std::uint64_t read = now();
-      for (int i = 0; i < count; ++i) {
-        const kfast_report_t& report = reports_[static_cast<std::size_t>(i)];
-        if (report.outcome != KFAST_DELIVERED) {
-          give_up(std::string("a record was not delivered: ") + kfast_kafka_error(report.error));
-        }
+      for (const kfast_report_t& report : run) {
         reported(timed() ? sent_at(report.position) : 0, read);
       }
-    } while (static_cast<std::size_t>(count) == reports_.size());
+    });
   }
 
-  void wait() override {
-    pollfd fd{kfast_fd(producer_), POLLIN, 0};
-    if (::poll(&fd, 1, kStuckMs) == 0) {
-      give_up("kfast: no report for a minute");
-    }
-  }
+  void wait() override { producer_.wait(); }
 
-  [[nodiscard]] int fd() const override { return kfast_fd(producer_); }
+  [[nodiscard]] int fd() const override { return kfast_fd(producer_.get()); }
 
  private:
-  void on_timed() override { sent_ns_.resize(kfast_ring_bytes(producer_) / kFrameAlignment); }
+  void on_timed() override { sent_ns_.resize(kfast_ring_bytes(producer_.get()) / kFrameAlignment); }
 
   static constexpr std::uint64_t kFrameAlignment = 8;
 
@@ -89,8 +59,7 @@ class KfastTopicSender : public TopicSender {
   std::vector<char> value_;
   std::vector<std::int32_t> topics_;
   std::vector<std::uint64_t> sent_ns_;
-  std::array<kfast_report_t, 1024> reports_{};
-  kfast_producer_t* producer_ = nullptr;
+  DeliveringProducer producer_;
 };
 
 class ProduceTopicSender : public TopicSender {

@@ -1,8 +1,7 @@
-#include <poll.h>
-
 #include <array>
 #include <string>
 
+#include "delivering_producer.hpp"
 #include "kfast/kfast.h"
 #include "record_source.hpp"
 #include "worker.hpp"
@@ -11,7 +10,6 @@ namespace kfast::bench {
 namespace {
 
 constexpr std::size_t kBatch = 256;
-constexpr int kStuckMs = 60'000;
 
 std::array<kfast_header_t, kHeaders.size()> headers() {
   std::array<kfast_header_t, kHeaders.size()> all{};
@@ -25,19 +23,12 @@ std::array<kfast_header_t, kHeaders.size()> headers() {
 /// A producer whose every record must be delivered.
 class KfastSender : public Sender {
  public:
-  explicit KfastSender(const Task& task) : source_(task), headers_(headers()) {
-    std::array<char, 512> why{};
-    kfast_options_t* options = kfast_options_new();
-    if (kfast_options_set(options, "ring.bytes", task.ring_bytes.c_str(), why.data(), why.size()) !=
-            KFAST_OK ||
-        kfast_producer_open(options, &producer_, why.data(), why.size()) != KFAST_OK) {
-      give_up(why.data());
-    }
-    kfast_options_free(options);
-    topic_ = kfast_topic(producer_, task.topic.c_str());
-    if (topic_ < 0) {
-      give_up(kfast_last_error(producer_));
-    }
+  explicit KfastSender(const Task& task)
+      : source_(task),
+        headers_(headers()),
+        delivering_(task.ring_bytes),
+        producer_(delivering_.get()),
+        topic_(delivering_.topic(task.topic)) {
     record_.topic = topic_;
     record_.key_size = source_.key_size();
     record_.value_size = source_.value_size();
@@ -46,56 +37,27 @@ class KfastSender : public Sender {
       record_.header_count = headers_.size();
     }
   }
-  ~KfastSender() override { kfast_producer_close(producer_); }
-  KfastSender(const KfastSender&) = delete;
-  KfastSender& operator=(const KfastSender&) = delete;
-
   void read_reports() override {
-    int count = 0;
-    do {
-      count = kfast_reports(producer_, reports_.data(), reports_.size());
-      if (count < 0) {
-        give_up(std::string("kfast_reports: ") + kfast_last_error(producer_));
-      }
-      for (int i = 0; i < count; ++i) {
-        const kfast_report_t& report = reports_[static_cast<std::size_t>(i)];
-        if (report.outcome != KFAST_DELIVERED) {
-          give_up(std::string("a record was not delivered: ") + kfast_kafka_error(report.error));
-        }
-      }
-      delivered_ += static_cast<std::uint64_t>(count);
-    } while (static_cast<std::size_t>(count) == reports_.size());
+    delivering_.read_reports([this](const auto& run) { delivered_ += run.size(); });
   }
-
-  void wait() override {
-    pollfd fd{kfast_fd(producer_), POLLIN, 0};
-    if (::poll(&fd, 1, kStuckMs) == 0) {
-      give_up("kfast: no report for a minute");
-    }
-  }
+  void wait() override { delivering_.wait(); }
 
   [[nodiscard]] std::uint64_t delivered() const override { return delivered_; }
 
  protected:
   /// How many records an answer stands for: one, or none for a full ring.
   [[nodiscard]] std::uint64_t accepted(std::int64_t answer) {
-    if (answer >= 0) [[likely]] {
-      return 1;
-    }
-    if (answer != KFAST_ERR_QUEUE_FULL) {
-      give_up(std::string("libkfast refuses a record: ") + kfast_last_error(producer_));
-    }
-    return 0;
+    return delivering_.accepted(answer) ? 1 : 0;
   }
 
   RecordSource source_;
   std::array<kfast_header_t, kHeaders.size()> headers_;
-  kfast_producer_t* producer_ = nullptr;
-  std::int32_t topic_ = -1;
+  DeliveringProducer delivering_;
+  kfast_producer_t* producer_;
+  std::int32_t topic_;
   kfast_record_t record_ = KFAST_RECORD_INIT;
 
  private:
-  std::array<kfast_report_t, 1024> reports_{};
   std::uint64_t delivered_ = 0;
 };
 
