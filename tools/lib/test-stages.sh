@@ -173,7 +173,7 @@ stage_fuzz() {
   local -a programs=()
   build_in "$folder" "" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
     -DKFAST_FUZZ=ON -DKFAST_TOOLS=OFF -DKFAST_SANITIZE=address,undefined \
-    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=4
+    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=12
   mapfile -t programs < <(find "$folder" -type f -perm -u+x \( -name 'fuzz_*' -o -name '*_fuzz' -o -name '*_fuzzer' \) |
     sort)
   [ "${#programs[@]}" -gt 0 ] || die "the build made no program named fuzz_… or …_fuzz"
