@@ -97,6 +97,17 @@ std::string check_memfd(const ipc::Fd& fd, std::uint64_t bytes, int required_sea
   return {};
 }
 
+/// Layouts of one major version differ by words that the older side may leave alone.
+bool layout_is_known(const ipc::SegmentIdentity& identity) {
+  return identity.layout_major == ipc::kLayoutMajor && identity.layout_minor <= ipc::kLayoutMinor;
+}
+
+std::string other_layout(const ipc::SegmentIdentity& identity) {
+  return "it has layout " + std::to_string(identity.layout_major) + "." +
+         std::to_string(identity.layout_minor) + ", and this kfastd reads " +
+         std::to_string(ipc::kLayoutMajor) + "." + std::to_string(ipc::kLayoutMinor);
+}
+
 constexpr int kC2dSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 constexpr int kD2cSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 
@@ -148,10 +159,13 @@ SegmentResult<LeftBehind> read_left_behind(const ipc::Fd& d2c) {
   std::memcpy(&retired, head.bytes + offsetof(ipc::D2cHeader, retired), sizeof retired);
   std::memcpy(&left.owner, head.bytes + offsetof(ipc::D2cHeader, owner), sizeof left.owner);
   const ipc::Geometry& g = identity.geometry;
-  if (identity.magic != ipc::kSegmentMagic || identity.layout_major != ipc::kLayoutMajor ||
+  if (identity.magic == ipc::kSegmentMagic && !layout_is_known(identity)) {
+    return Failure{SegmentError{false, other_layout(identity), true}};
+  }
+  if (identity.magic != ipc::kSegmentMagic ||
       !ipc::geometry_is_possible(g.c2d_ring_bytes, g.d2c_ring_bytes, g.topic_capacity) ||
       !(g == ipc::geometry_of(g.c2d_ring_bytes, g.d2c_ring_bytes, g.topic_capacity))) {
-    return Failure{SegmentError{false, "it has another layout, or an impossible geometry"}};
+    return Failure{SegmentError{false, "it has an impossible geometry"}};
   }
   left.owner.user[ipc::kOwnerText - 1] = '\0';
   left.owner.profile[ipc::kOwnerText - 1] = '\0';
@@ -217,8 +231,11 @@ SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d
   const auto& old = *static_cast<const ipc::D2cHeader*>(old_region.get_address());
   ipc::SegmentIdentity identity{};
   std::memcpy(&identity, &old.identity, sizeof identity);
-  if (identity.magic != ipc::kSegmentMagic || identity.layout_major != ipc::kLayoutMajor ||
-      identity.layout_minor > ipc::kLayoutMinor || !(identity.geometry == geometry)) {
+  if (identity.magic == ipc::kSegmentMagic && !layout_is_known(identity)) {
+    return Failure{SegmentError{
+        false, "the report segment that was handed back: " + other_layout(identity), true}};
+  }
+  if (identity.magic != ipc::kSegmentMagic || !(identity.geometry == geometry)) {
     return Failure{SegmentError{
         false, "the report segment that was handed back has another layout or geometry"}};
   }

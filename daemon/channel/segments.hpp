@@ -60,6 +60,7 @@ struct SegmentError {
   bool resources =
       false;  // the system has no memory or descriptors left; else the client's segment is bad
   std::string text;
+  bool other_layout = false;  // it is one of another version of kfastd
 };
 
 template <class T>

@@ -190,6 +190,7 @@ ipc::Fd KeptChannels::left_d2c(std::uint64_t c2d_inode) const {
 }
 
 void KeptChannels::leave(std::uint64_t c2d_inode, const Found& found, ipc::Fd d2c) {
+  server_.environment().counters.add(DaemonCounter::kept_channels_left);
   left_.insert_or_assign(c2d_inode, Left{found.names, std::move(d2c)});
 }
 
@@ -201,6 +202,7 @@ void KeptChannels::lose(std::uint32_t number, const Found& found, const std::str
     names += " " + name;
     store_.forget(name);
   }
+  server_.environment().counters.add(DaemonCounter::kept_channels_given_up);
   spdlog::error("kept segments are given up channel={}: {} descriptors={}", number, why, names);
 }
 
@@ -255,15 +257,24 @@ std::optional<shard::NewChannel> KeptChannels::adopt_one(std::uint32_t number, F
   // The newest is the one that was used last; it was stored whole.
   const std::uint32_t newest = found.d2c.rbegin()->first;
   auto left = channel::read_left_behind(found.d2c.rbegin()->second);
-  while (!left && found.d2c.size() > 1) {
+  while (!left && !left.error().other_layout && found.d2c.size() > 1) {
     found.d2c.erase(std::prev(found.d2c.end()));
     left = channel::read_left_behind(found.d2c.rbegin()->second);
+  }
+  const std::uint64_t inode = channel::inode_of(found.c2d);
+  if (!left && left.error().other_layout) {
+    // Not ours to throw away: the version that wrote it can deliver it.
+    spdlog::error(
+        "kept segments are not delivered: {}; start the version that kept them (a restart, not a "
+        "stop) channel={}",
+        left.error().text, number);
+    leave(inode, found, std::move(found.d2c.rbegin()->second));
+    return std::nullopt;
   }
   if (!left) {
     lose(number, found, "the report segment is refused: " + left.error().text);
     return std::nullopt;
   }
-  const std::uint64_t inode = channel::inode_of(found.c2d);
   if (std::uint32_t other = 0; waiting(inode, other) != nullptr) {
     lose(number, found, "channel " + std::to_string(other) + " has the same records");
     return std::nullopt;

@@ -1,15 +1,22 @@
 """The descriptor store itself: what it is told, what it gives back, and when it does neither."""
 
+import fcntl
 import os
 import socket
+import struct
 
 import pytest
 
+from harness import kfastctl
 from harness.daemon import config_for
 from harness.kept import names, numbers, of_channel, send_away, values_of
 from harness.kfast import Producer
 from harness.raw_session import RawSession
 from harness.worker import Worker
+
+# include/kfast/ipc/layout.hpp: SegmentIdentity.layout_major; the seals of a report segment.
+LAYOUT_AT = 8
+D2C_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL | 0x10  # FUTURE_WRITE
 
 
 def test_a_client_gets_nothing_before_it_is_kept(kept):
@@ -125,10 +132,51 @@ def test_garbage_in_the_store_is_named_and_thrown_out(kafka, kept):
         kept.start()
         for n in (9, 10, 11, 12):
             kept.wait_log(f"kept segments are given up channel={n}: .*kf{n}.d2c.1")
+        stats = kfastctl.stat(kept.socket_dir)
+        assert stats.value("kfast_kept_channels_total", result="given_up") >= 4
         kept.wait_log("kfastd was started with is closed.*name=nonsense")
         assert values_of(kafka, topic, 10) == numbers(10)
         assert names(kept) == of_channel(1, generation=10)
         assert len(worker.wait_reports(9)) == 9
+
+
+def of_layout(d2c: int, major: int, minor: int) -> int:
+    """A copy of a report segment as another version of kfastd would have written it."""
+    data = bytearray(os.pread(d2c, os.fstat(d2c).st_size, 0))
+    struct.pack_into("<HH", data, LAYOUT_AT, major, minor)
+    copy = os.memfd_create("d2c", os.MFD_ALLOW_SEALING)
+    os.write(copy, data)
+    fcntl.fcntl(copy, fcntl.F_ADD_SEALS, D2C_SEALS)
+    return copy
+
+
+@pytest.mark.parametrize("layout", [(1, 1), (2, 0), (0, 9)], ids=["1.1", "2.0", "0.9"])
+def test_segments_of_another_layout_are_left_for_the_version_that_kept_them(kafka, kept, layout):
+    topic = kafka.topic("layout")
+    with Worker(kept.socket_dir) as worker:
+        worker.send(topic, None, b"0")
+        worker.wait_reports(1)
+        kept.kill()
+        send_away(worker, kept, topic, 9, first=1)
+        worker.kill()
+    stored = kept.notify.stored
+    ours = stored["kf1.d2c.1"][0]
+    stored["kf1.d2c.1"] = [of_layout(ours, *layout)]
+    kept.start()
+    version = f"{layout[0]}.{layout[1]}"
+    kept.wait_log(f"it has layout {version}, and this kfastd reads 1.0; start .* channel=1")
+    assert kfastctl.stat(kept.socket_dir).value("kfast_kept_channels_total", result="left") == 1
+    assert names(kept) == of_channel(1)
+    assert kafka.witness.count(topic) == 1
+    # Downgraded and upgraded again: nothing is lost, nothing is twice.
+    kept.terminate()
+    assert kept.wait() == 0
+    os.close(stored["kf1.d2c.1"][0])
+    stored["kf1.d2c.1"] = [ours]
+    kept.start()
+    kept.wait_log("channel closed channel=1")
+    assert values_of(kafka, topic, 10) == numbers(10)
+    assert kafka.witness.count(topic) == 10
 
 
 def test_a_store_that_keeps_nothing_changes_nothing(kafka, kfastd):
