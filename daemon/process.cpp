@@ -33,8 +33,9 @@ Result<ipc::Fd> claim_directory(const std::string& directory) {
     char owner[32] = {};
     const ssize_t size = ::pread(lock.get(), owner, sizeof owner - 1, 0);
     return Failure{"another kfastd (pid " +
-                   std::string(owner, size > 0 ? static_cast<std::size_t>(size) : 0) + ") uses " +
-                   directory + ": stop it, or choose another directory with --socket-dir"};
+                   (size > 0 ? std::string(owner, static_cast<std::size_t>(size)) : "unknown") +
+                   ") uses " + directory +
+                   ": stop it, or choose another directory with --socket-dir"};
   }
   const std::string pid = std::to_string(::getpid());
   static_cast<void>(::ftruncate(lock.get(), 0));

@@ -62,6 +62,24 @@ bool give_to_group(const std::string& path, const std::string& group) {
   return ::chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) == 0;
 }
 
+/// What stands at the path and is not ours to take away; empty: nothing, or a socket that nobody
+/// listens on any more. We hold the directory's lock, so it belongs to no other kfastd.
+std::string in_the_way(const std::string& path, const sockaddr_un& address, int type) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    return {};
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    return "it is there and no socket";
+  }
+  const ipc::Fd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno == EAGAIN || errno == EPROTOTYPE) {
+    return "another program listens there";
+  }
+  return {};
+}
+
 Result<ipc::Fd> listen_on(const config::Daemon& config, const char* name, int type) {
   const std::string path = path_of(config, name);
   sockaddr_un address{};
@@ -72,8 +90,11 @@ Result<ipc::Fd> listen_on(const config::Daemon& config, const char* name, int ty
                    " bytes: choose a shorter daemon.socket_dir"};
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  if (const std::string what = in_the_way(path, address, type); !what.empty()) {
+    return Failure{"cannot listen on " + path + ": " + what +
+                   ": take it away, or choose another daemon.socket_dir"};
+  }
   ipc::Fd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // We hold the directory's lock, so a socket that is there belongs to nobody.
   ::unlink(path.c_str());
   if (!socket.valid() ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
@@ -164,13 +185,15 @@ Result<Listeners> open_listeners(const config::Daemon& config, Listeners given) 
   }
   auto bells = listen_on(config, ipc::kBellSocketName, SOCK_STREAM);
   if (!bells) {
+    ::unlink(path_of(config, ipc::kSessionSocketName).c_str());
     return Failure{bells.error()};
   }
   return Listeners{sessions.take(), bells.take(), false};
 }
 
 void remove_files(const config::Daemon& config, const Listeners& listeners) {
-  if (!listeners.given) {
+  // Where listening failed, what is there is somebody else's.
+  if (!listeners.given && listeners.sessions.valid()) {
     for (const char* name : {ipc::kSessionSocketName, ipc::kBellSocketName}) {
       ::unlink(path_of(config, name).c_str());
     }

@@ -13,6 +13,7 @@
 #include <ctime>
 #include <utility>
 
+#include "telemetry/process_log.hpp"
 #include "telemetry/stats.hpp"
 
 namespace kfast::daemon::telemetry {
@@ -186,6 +187,10 @@ std::uint32_t SegmentMemory::take_index(std::uint32_t scope_index) {
                         static_cast<off_t>(place.block_bytes) * static_cast<off_t>(index);
     // A full file system shows here, and not as SIGBUS at the first store.
     if (::fallocate(fd_.get(), 0, offset, place.block_bytes) != 0 && errno != EOPNOTSUPP) {
+      process_log().log(spdlog::level::warn, "stats_room",
+                        "no room for more counters in the stats segment: {} (make room in "
+                        "daemon.socket_dir); what is new is counted together scope={}",
+                        std::strerror(errno), scopes()[scope_index].name);
       return 0;
     }
     ++table.next_unused;
