@@ -24,11 +24,6 @@ constexpr std::int16_t kErrorTimedOut = -192;        // _MSG_TIMED_OUT
 constexpr std::int16_t kErrorFatal = -150;           // _FATAL
 constexpr std::int16_t kErrorInvalidTimestamp = 32;  // INVALID_TIMESTAMP
 
-// Kafka refuses whole batches for one record that is later than this
-// (message.timestamp.after.max.ms, default one hour), and a batch holds records of several workers:
-// so the one is refused here.
-constexpr std::int64_t kMaxTimestampLeadMs = 3'600'000;
-
 // A topic may hold half of a ring that it shares; it is let in again at three eighths, so that it
 // does not flicker.
 constexpr std::uint64_t budget(std::uint64_t ring_bytes) {
@@ -68,6 +63,9 @@ ProducerChannel::ProducerChannel(Segments segments, const Settings& settings,
       handed_over_(inherited ? inherited->taken : 0),
       freed_(inherited ? inherited->head : 0),
       client_away_(settings.client_away) {
+  if (inherited) {
+    clock_forward_ms_ = inherited->clock_forward_ms;
+  }
   if (inherited && inherited->taken != inherited->head) {
     maybe_sent_until_ = inherited->taken;
   }
@@ -128,15 +126,13 @@ Submission ProducerChannel::decide(Topic& topic, RecordView& view, RecordSink& s
   }
   const std::int64_t timestamp =
       view.extension.timestamp_ms >= 0 ? view.extension.timestamp_ms : view.head.sent_ms;
-  // librdkafka takes 0 for "now": a record must not get another time than its worker gave it.
-  if (timestamp <= 0 || timestamp > now_ms + kMaxTimestampLeadMs) {
+  if (!SendTimes::is_for_kafka(timestamp, now_ms)) {
     return {Submission::Kind::refused,
             {Outcome::failed, kErrorInvalidTimestamp, -1, -1},
             FailureReason::invalid};
   }
-  const std::int64_t not_age = view.head.sent_ms <= sent_by_old_clock_ms_ ? forward_ms_ : 0;
   if (settings_.delivery_timeout_ms > 0 &&
-      view.head.sent_ms < now_ms - not_age - settings_.delivery_timeout_ms) {
+      send_times_.expired(view.head.sent_ms, now_ms, settings_.delivery_timeout_ms)) {
     const bool maybe_sent = maybe_sent_until_.has_value();
     return {Submission::Kind::refused,
             {maybe_sent ? Outcome::unknown : Outcome::failed, kErrorTimedOut, -1, -1},
@@ -156,6 +152,9 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
     return result;
   }
   KFAST_KILL_POINT("daemon.take.tail_read");
+  if (const auto forward_ms = std::exchange(clock_forward_ms_, std::nullopt)) {
+    send_times_.inherited(now_ms, *forward_ms, reader_.seen());
+  }
   const std::byte* ring = segments_.c2d_at(segments_.geometry.c2d_ring);
   const std::uint64_t max_frame = segments_.geometry.c2d_ring_bytes / ipc::kMaxFrameShare;
   const std::uint64_t before = reader_.taken();
@@ -205,6 +204,7 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       announce_taken(frame.position + frame.size);
       KFAST_KILL_POINT("daemon.take.announced");
       const std::uint64_t payload = view.payload_bytes();  // submitting uses the view up
+      view.head.sent_ms = send_times_.stamp(view.head.sent_ms, frame.position);
       const Submission submission = decide(*topic, view, sink, opaque_base | sequence, now_ms);
       KFAST_KILL_POINT("daemon.take.handed_over");
       if (submission.kind == Submission::Kind::later) {

@@ -12,6 +12,7 @@
 #include "channel/record_sink.hpp"
 #include "channel/report_writer.hpp"
 #include "channel/segments.hpp"
+#include "channel/send_times.hpp"
 #include "kfast/ipc/atomics.hpp"
 #include "kfast/ipc/done_bits.hpp"
 #include "kfast/ipc/doorbell.hpp"
@@ -83,14 +84,12 @@ class ProducerChannel {
   /// True once when the client asked to be woken and there is something new for it since.
   [[nodiscard]] bool must_wake_client();
 
-  /// The wall clock was set; it would say `old_now_ms` without that. Forward: what was sent by the
-  /// old clock does not expire for it. Back: that expires later, since it cannot be told from what
-  /// is sent from now on.
+  /// The wall clock was set; it would say `old_now_ms` without that. What was sent before neither
+  /// expires for it nor waits for ever.
   void wall_clock_went(std::int64_t old_now_ms, std::int64_t by_ms) {
-    if (by_ms > 0) {
-      sent_by_old_clock_ms_ = old_now_ms;
-      forward_ms_ += by_ms;
-    }
+    send_times_.clock_went(old_now_ms, by_ms,
+                           segments_.c2d_header().tail.load(std::memory_order_acquire));
+    segments_.d2c_header().wall_ahead_ms.fetch_add(by_ms, std::memory_order_relaxed);
   }
 
   /// Takes nothing behind what is published now: the daemon is going down, or the worker is gone.
@@ -204,8 +203,8 @@ class ProducerChannel {
   std::uint64_t freed_ =
       0;  // everything before it has its outcome; the head, once the client is here
   std::optional<std::uint64_t> stop_at_;
-  std::int64_t sent_by_old_clock_ms_ = INT64_MIN;  // up to here, before the wall clock went forward
-  std::int64_t forward_ms_ = 0;                    // by how much
+  SendTimes send_times_;
+  std::optional<std::int64_t> clock_forward_ms_;  // before this life, for what was inherited
   std::uint64_t served_waiting_ = 0;
   std::uint64_t reports_written_ = 0;
   bool stopped_ = false;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <ctime>
 
 #include "kfast/ipc/done_bits.hpp"
 #include "kfast/ipc/kill_point.hpp"
@@ -111,6 +112,22 @@ std::string other_layout(const ipc::SegmentIdentity& identity) {
 constexpr int kC2dSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 constexpr int kD2cSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 
+std::int64_t wall_ahead_ms() {
+  timespec wall{};
+  timespec monotonic{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &wall);
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &monotonic);
+  return (std::int64_t{wall.tv_sec} - monotonic.tv_sec) * 1000 +
+         (wall.tv_nsec - monotonic.tv_nsec) / 1'000'000;
+}
+
+/// A former daemon's word of the clocks may be anything: what makes no sense says nothing.
+std::int64_t clock_forward_ms(std::int64_t former_ahead_ms, std::int64_t ahead_ms) {
+  constexpr std::int64_t kNoise = 1000;
+  const bool sense = former_ahead_ms > 0 && former_ahead_ms < ahead_ms - kNoise;
+  return sense ? ahead_ms - former_ahead_ms : 0;
+}
+
 bool create_d2c(Segments& s, std::uint32_t channel, std::uint64_t epoch,
                 const ipc::ChannelOwner& owner) {
   s.d2c_fd = make_memfd("kfast-d2c", s.geometry.d2c_bytes);
@@ -127,6 +144,7 @@ bool create_d2c(Segments& s, std::uint32_t channel, std::uint64_t epoch,
   identity.daemon_epoch = epoch;
   identity.geometry = s.geometry;
   s.d2c_header().owner = owner;
+  s.d2c_header().wall_ahead_ms.store(wall_ahead_ms(), std::memory_order_relaxed);
   return true;
 }
 
@@ -261,6 +279,9 @@ SegmentResult<Adopted> adopt_segments(const ipc::Geometry& geometry, ipc::Fd c2d
   // Not back to the head: if this life ends before it has come as far, the next one must still know
   // what may be in Kafka.
   fresh.taken.store(a.inheritance.taken, std::memory_order_relaxed);
+  a.inheritance.clock_forward_ms =
+      clock_forward_ms(old.wall_ahead_ms.load(std::memory_order_relaxed),
+                       fresh.wall_ahead_ms.load(std::memory_order_relaxed));
   KFAST_KILL_POINT("daemon.resume.adopted");
   return a;
 }

@@ -53,6 +53,8 @@ struct Segments {
 struct Inheritance {
   std::uint64_t head = 0;
   std::uint64_t taken = 0;
+  /// By how much the wall clock was set forward since; 0 where it was not, or that is not known.
+  std::int64_t clock_forward_ms = 0;
 };
 
 /// What went wrong, in words with cause and cure.

@@ -167,7 +167,7 @@ void Shard::read_clocks() {
       "the wall clock went {} by {} ms (it was set, or the host slept): delivery timeouts of "
       "records that wait in rings {}",
       step->by_ms < 0 ? "back" : "forward", step->by_ms < 0 ? -step->by_ms : step->by_ms,
-      step->by_ms < 0 ? "end as much later" : "are not shortened by it");
+      step->by_ms < 0 ? "begin again" : "are not shortened by it");
   for (const Slot& slot : slots_) {
     if (slot.channel) {
       slot.channel->wall_clock_went(step->old_now_ms, step->by_ms);

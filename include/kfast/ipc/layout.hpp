@@ -147,12 +147,17 @@ struct D2cHeader {
   /// reads a report.
   std::atomic<std::uint64_t> retired;
   ChannelOwner owner;  // never changes
-  std::uint8_t unused[kPage - 4 * kHotLine - 4 * sizeof(std::uint64_t) - sizeof(ChannelOwner)];
+  /// By how much the wall clock was ahead of the monotonic one, in milliseconds, as the daemon has
+  /// last seen it. For whoever follows it, to tell whether the wall clock was set since; zero: not
+  /// known.
+  std::atomic<std::int64_t> wall_ahead_ms;
+  std::uint8_t unused[kPage - 4 * kHotLine - 5 * sizeof(std::uint64_t) - sizeof(ChannelOwner)];
 };
 static_assert(sizeof(D2cHeader) == kPage && alignof(D2cHeader) == kHotLine);
 static_assert(offsetof(D2cHeader, head) == 128 && offsetof(D2cHeader, taken) == 136);
 static_assert(offsetof(D2cHeader, tail) == 256 && offsetof(D2cHeader, parked) == 384);
 static_assert(offsetof(D2cHeader, delivered) == 512 && offsetof(D2cHeader, owner) == 544);
+static_assert(offsetof(D2cHeader, wall_ahead_ms) == 544 + sizeof(ChannelOwner));
 
 /// What the daemon says of a topic of the channel, one byte each; read by every send.
 enum class TopicState : std::uint8_t {

@@ -68,6 +68,7 @@ class Process:
     kernel's parent-death signal follows the thread. `uid` runs it as that user and group, without
     other groups or `pass_fds`, in "/" and with nothing but `env`; through sudo where this user is
     not root. Then `pid` is sudo's, and the process has to end by itself when its stdin does.
+    `within` is a command that runs the process elsewhere, as `unshare` does; `pid` is that one's.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Process:
         cwd=None,
         uid=None,
         pass_fds=(),
+        within=(),
     ):
         assert (
             threading.current_thread() is threading.main_thread()
@@ -88,9 +90,10 @@ class Process:
         self.argv = [str(part) for part in argv]
         self._uid = uid
         if uid is None:
-            command = ["setpriv", "--pdeathsig", "KILL", "--", *self.argv]
+            command = ["setpriv", "--pdeathsig", "KILL", "--", *within, *self.argv]
         else:
-            command, env, cwd = other_user.command(uid, self.argv, env), None, "/"
+            command = [*within, *other_user.command(uid, self.argv, env)]
+            env, cwd = None, "/"
         self._popen = subprocess.Popen(
             command,
             stdin=stdin,

@@ -29,9 +29,15 @@ class Worker:
     """
 
     def __init__(
-        self, socket_dir, options: Optional[dict] = None, uid: Optional[int] = None, **more
+        self,
+        socket_dir,
+        options: Optional[dict] = None,
+        uid: Optional[int] = None,
+        within: tuple = (),
+        **more,
     ):
-        if uid is None:
+        """`within`: a command that runs it elsewhere, as `unshare` does."""
+        if uid is None and not within:
             python = sys.executable
             harness = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
         else:
@@ -47,6 +53,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 env={**harness, **_preload()},
                 uid=uid,
+                within=within,
             )
             try:
                 self.call("open", socket_dir, options, **more)

@@ -20,6 +20,7 @@
 namespace kfast::daemon::channel::test {
 
 inline constexpr std::int64_t kNow = 1'000'000;
+inline constexpr std::int64_t kDay = 86'400'000;
 inline constexpr std::uint64_t kOpaqueBase = 0x0001'0002'0000'0000;
 
 inline RecordSpec record(std::string value, std::uint16_t topic = 0) {
@@ -58,6 +59,7 @@ class RememberingSink : public RecordSink {
         values.emplace_back(reinterpret_cast<const char*>(at), size);
       });
       sequences.push_back(static_cast<std::uint32_t>(opaque));
+      sent_ms.push_back(record.head.sent_ms);
       EXPECT_EQ(opaque >> 32U, kOpaqueBase >> 32U);
     }
     return answer;
@@ -66,6 +68,7 @@ class RememberingSink : public RecordSink {
   std::vector<std::string> opened;
   std::vector<std::string> values;       // of the accepted records
   std::vector<std::uint32_t> sequences;  // of the accepted records
+  std::vector<std::int64_t> sent_ms;     // of the accepted records
   std::uint64_t room = UINT64_MAX;       // records until "later"
   Submission answer;
   std::function<void()> on_submit;

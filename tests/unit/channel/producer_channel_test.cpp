@@ -261,53 +261,6 @@ TEST_F(ProducerChannelTest, ARecordThatExpiredInTheRingNeverReachesKafkaAndSaysS
   EXPECT_EQ(sink_->values.size(), 1U);
 }
 
-TEST_F(ProducerChannelTest, AWallClockThatIsSetForwardExpiresNothingThatWaits) {
-  settings_.delivery_timeout_ms = 1000;
-  open();
-  constexpr std::int64_t hour = 3'600'000;
-  RecordSpec spec = record("by the old clock, in time");
-  spec.sent_ms = kNow - 900;
-  client_->send(spec);
-  spec = record("by the old clock, late");
-  spec.sent_ms = kNow - 1001;
-  client_->send(spec);
-  channel_->wall_clock_went(kNow, hour);
-  spec = record("by the new clock, in time");
-  spec.sent_ms = kNow + hour + 50;
-  client_->send(spec);
-  take(1000, kNow + hour);
-  EXPECT_EQ(sink_->values,
-            (std::vector<std::string>{"by the old clock, in time", "by the new clock, in time"}));
-  spec = record("by the new clock, late");
-  spec.sent_ms = kNow + hour + 60;
-  client_->send(spec);
-  take(1000, kNow + hour + 1061);
-  EXPECT_EQ(sink_->values.size(), 2U);
-}
-
-TEST_F(ProducerChannelTest, SeveralStepsForwardAddUp) {
-  settings_.delivery_timeout_ms = 1000;
-  open();
-  RecordSpec spec = record("waits");
-  spec.sent_ms = kNow - 500;
-  client_->send(spec);
-  channel_->wall_clock_went(kNow, 5000);
-  channel_->wall_clock_went(kNow + 5100, 7000);
-  take(1000, kNow + 12'100);
-  EXPECT_EQ(sink_->values.size(), 1U);
-}
-
-TEST_F(ProducerChannelTest, AWallClockThatIsSetBackFailsNothing) {
-  settings_.delivery_timeout_ms = 1000;
-  open();
-  RecordSpec spec = record("waits");
-  spec.sent_ms = kNow;
-  client_->send(spec);
-  channel_->wall_clock_went(kNow, -500'000);
-  take(1000, kNow - 500'000);
-  EXPECT_EQ(sink_->values.size(), 1U);
-}
-
 TEST_F(ProducerChannelTest, WithoutADeliveryTimeoutNothingExpires) {
   open();
   RecordSpec spec = record("old");
