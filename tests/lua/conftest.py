@@ -28,8 +28,8 @@ def nginx(kfastd):
     """`nginx(server, …)` starts one that finds `kfastd`; all are ended, and their logs checked."""
     started = []
 
-    def start(server="", **more):
-        environment = {"KFAST_SOCKET_DIR": str(kfastd.socket_dir)}
+    def start(server="", more_environment=None, **more):
+        environment = {"KFAST_SOCKET_DIR": str(kfastd.socket_dir), **(more_environment or {})}
         more["main"] = "env KFAST_SOCKET_DIR;\n" + more.get("main", "")
         started.append(Nginx(server, environment=environment, **more))
         return started[-1]

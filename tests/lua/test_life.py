@@ -10,6 +10,7 @@ import pytest
 
 from harness.holdings import holdings
 from harness.kfastctl import stat, wait_stat
+from harness.wall_clock import WallClock
 from nginx import wait_until
 from snippets import SERVER, http, run
 
@@ -276,6 +277,19 @@ def test_kfastd_is_absent_at_start_and_comes(kafka, kfastd, nginx):
     kfastd.wait_log("channel opened .*program=nginx")
     assert server.get("/wait?value=after").text == "delivered\n"
     assert [record.value for record in kafka.witness.read(topic)] == [b"after"]
+
+
+def test_a_worker_opens_again_though_the_clock_was_set_back_while_kfastd_was_absent(
+    kafka, kfastd, nginx
+):
+    topic, clock = kafka.topic("lua-clock"), WallClock()
+    kfastd.kill()
+    variables = "".join(f"env {name};\n" for name in clock.environment)
+    server = start(nginx, topic, main=variables, more_environment=clock.environment)
+    assert server.get("/send?value=0").text == "refused\n"
+    clock.set(-24)
+    kfastd.start()
+    wait_until(lambda: server.get("/send?value=1").text == "sent\n", "a send")
 
 
 def test_a_producer_of_a_request_recovers_by_its_sends(kafka, kfastd, nginx):

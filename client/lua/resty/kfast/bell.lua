@@ -91,14 +91,14 @@ local function run(_, channel, bell)
   end
   bell.runs = true
   local reader = ngx.thread.spawn(read_or_say, channel, bell)
-  local ends = ngx.now() + MADE_ANEW_AFTER
+  local began = ngx.now()
   repeat
     bell.used = false
     local told = bell.stop:wait(bell.kept and LOOK_AFTER or LINGER)
     bell.kept = bell.kept and not ngx.worker.exiting()
     local unused = told or not bell.used or ngx.worker.exiting()
     local over = not bell.kept and unused and not channel:is_waited_for()
-  until over or bell.broken or channel.closed or ngx.now() >= ends
+  until over or bell.broken or channel.closed or math.abs(ngx.now() - began) >= MADE_ANEW_AFTER
   ngx.thread.kill(reader)
   if bell.socket then
     bell.socket:close()
@@ -126,7 +126,8 @@ end
 -- life; else until nobody has waited for a while.
 function _M.ensure(channel, keep)
   local former = channel.bell
-  if former and (former.runs or ngx.now() - former.made < RUNS_WITHIN) then
+  -- nginx's time is the wall clock's, which may be set.
+  if former and (former.runs or math.abs(ngx.now() - former.made) < RUNS_WITHIN) then
     return true
   end
   if former then

@@ -66,7 +66,7 @@ function Channel.new(list)
     armed = false,     -- kfastd was asked for a ring that has not come yet
     delivered = 0, failed = 0, unknown = 0,
     last_failure = nil,
-    unlogged = 0, log_due = 0,
+    unlogged = 0, logged = 0,
   }, mt)
 end
 
@@ -108,7 +108,9 @@ function Channel:open()
   if self.closed then
     return nil, "the producer is closed", "CLOSED"
   end
-  if now() < self.due then
+  local left = self.due - now()
+  -- nginx's time is the wall clock's: more than was ever waited means that it was set back.
+  if left > 0 and left <= LONGEST_DELAY then
     return nil, self.why, self.why_code
   end
   if get_phase() == "init" then
@@ -239,9 +241,9 @@ function Channel:note_failure(report)
   end
   self.last_failure = text
   self.unlogged = self.unlogged + 1
-  if now() >= self.log_due then
+  if math.abs(now() - self.logged) >= LOG_EVERY then
     ngx.log(ngx.ERR, "kfast: ", self.unlogged, " records were not delivered; the last one ", text)
-    self.unlogged, self.log_due = 0, now() + LOG_EVERY
+    self.unlogged, self.logged = 0, now()
   end
 end
 
