@@ -83,6 +83,9 @@ def test_a_drain_without_brokers_is_followed_until_another_terminal_ends_it(kafk
             health = kfastctl.run(kfastd.socket_dir, "health")
             assert health.returncode == 1
             assert b"draining (100 records wait, 9 min " in health.stdout
+            tolerant = kfastctl.run(kfastd.socket_dir, "health", "--tolerate-warnings")
+            assert tolerant.returncode == 0
+            assert b"warning: " in tolerant.stdout
             assert kfastd.notify.state["STOPPING"] == "1"
             status = "draining: 100 records wait, …"
             assert kfastd.notify.wait("STATUS", status, 60, lambda: kfastd.running)

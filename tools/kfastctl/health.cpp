@@ -26,6 +26,11 @@ void wait_for_change(const ipc::Fd& watch, std::uint64_t at_most_ms) {
   }
 }
 
+bool good_enough(const Health& health, const HealthOptions& options) {
+  return health.level == HealthLevel::ok ||
+         (options.tolerate_warnings && health.level == HealthLevel::warning);
+}
+
 }  // namespace
 
 int run_health(const std::string& socket_dir, const HealthOptions& options) {
@@ -37,7 +42,7 @@ int run_health(const std::string& socket_dir, const HealthOptions& options) {
     ::inotify_add_watch(watch.get(), socket_dir.c_str(), IN_CREATE | IN_MOVED_TO | IN_ATTRIB);
   }
   Health health = check_health(socket_dir, stale_ms);
-  for (std::uint64_t now = boottime_ms(); health.level != HealthLevel::ok && now < deadline;
+  for (std::uint64_t now = boottime_ms(); !good_enough(health, options) && now < deadline;
        now = boottime_ms()) {
     wait_for_change(watch, std::min(kLookAgainMs, deadline - now));
     health = check_health(socket_dir, stale_ms);
@@ -45,7 +50,7 @@ int run_health(const std::string& socket_dir, const HealthOptions& options) {
   for (const std::string& finding : health.findings) {
     std::printf("%s\n", finding.c_str());
   }
-  return static_cast<int>(health.level);
+  return good_enough(health, options) ? 0 : static_cast<int>(health.level);
 }
 
 }  // namespace kfast::ctl

@@ -46,6 +46,8 @@ CLI::App* add_health(CLI::App& app, HealthOptions& health) {
   CLI::App* sub = app.add_subcommand("health", "Say whether kfastd works");
   sub->footer("Exit code: 0 ok, 1 warning, 2 critical, 3 unknown (for example, no permission).");
   sub->add_option("--wait", health.wait_seconds, "wait up to this many seconds for it to be ok");
+  sub->add_flag("--tolerate-warnings", health.tolerate_warnings,
+                "exit code 0 for warnings, too: for a probe that restarts kfastd where it fails");
   sub->add_option("--stale", health.stale_seconds,
                   "seconds without progress after which a busy shard counts as hung")
       ->check(CLI::PositiveNumber)

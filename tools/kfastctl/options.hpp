@@ -27,6 +27,7 @@ struct BrokersOptions {};
 struct HealthOptions {
   std::uint32_t wait_seconds = 0;
   std::uint32_t stale_seconds = 10;  ///< a working shard's heartbeat older than this is critical
+  bool tolerate_warnings = false;
 };
 
 /// `kfastctl drain`
