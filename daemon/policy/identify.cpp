@@ -102,7 +102,8 @@ Result<Peer> identify(int socket_fd) {
   if (credentials.pid <= 0) {
     return Failure{std::string(
         "the worker's process is in a pid namespace that kfastd cannot see: run kfastd in the "
-        "same one or in a parent (pid: host)")};
+        "same one or in a parent (Docker: --pid=host; Kubernetes: hostPID, or "
+        "shareProcessNamespace for a sidecar)")};
   }
   auto groups = peer_groups(socket_fd);
   if (!groups) {

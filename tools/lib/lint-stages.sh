@@ -96,6 +96,23 @@ stage_shellcheck() {
   check shellcheck shellcheck -x -P SCRIPTDIR "${files[@]}"
 }
 
+# The Kubernetes examples against Kubernetes' own schema, which a package of PyPI brings.
+KUBERNETES=1.34.1
+stage_manifests() {
+  local tool=$KFAST_CACHE/kubernetes-validate-$KUBERNETES file
+  if [ ! -e "$tool" ] &&
+    ! quietly "$STAGE_RESULTS/pip.log" python3 -m pip install -q --target "$tool.new" "kubernetes-validate==$KUBERNETES"; then
+    say "Kubernetes' schema could not be had: that takes pip and the network"
+    rm -rf "$tool.new"
+    touch "$STAGE_RESULTS/not-run"
+    return 0
+  fi
+  [ -e "$tool" ] || mv "$tool.new" "$tool"
+  for file in "$KFAST_ROOT"/packaging/kubernetes/*.yaml; do
+    check "${file##*/}" env PYTHONPATH="$tool" "$tool/bin/kubernetes-validate" --strict -k "${KUBERNETES%.*}" "$file"
+  done
+}
+
 # Everything in kfast.h is documented, and renders without a warning.
 stage_reference() {
   check reference "$KFAST_ROOT/tools/reference"

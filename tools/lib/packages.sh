@@ -37,7 +37,7 @@ part_packages() {
       ;;
     reader) echo kcat ;;
     kafka) echo default-jdk-headless maven ;;
-    tests) echo libgtest-dev python3 python3-pytest relacy-dev libcpp-httplib-dev ;;
+    tests) echo libgtest-dev python3 python3-pytest python3-yaml relacy-dev libcpp-httplib-dev ;;
     checks)
       echo clang clang-format clang-tidy llvm "$(fuzzer_package)"
       echo g++-aarch64-linux-gnu googletest qemu-user git shellcheck abigail-tools

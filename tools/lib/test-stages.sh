@@ -8,7 +8,7 @@ CHAOS_BUILD=$KFAST_ROOT/build/chaos
 # Folders of tests that are written in Python, run on the usual build and need no more than Kafka.
 python_test_folders() {
   local folder
-  for folder in kafka hostile; do
+  for folder in kafka hostile docs; do
     if compgen -G "$KFAST_ROOT/tests/$folder/**/test_*.py" >/dev/null ||
       compgen -G "$KFAST_ROOT/tests/$folder/test_*.py" >/dev/null; then
       echo "tests/$folder"
@@ -64,6 +64,45 @@ stage_build() {
 stage_cpp() { run_ctest "$TEST_BUILD"; }
 
 stage_kafka() { run_pytest "$TEST_BUILD"; }
+
+can_make_namespaces() {
+  [ "$(id -u)" -eq 0 ] && unshare --pid --fork --mount-proc --net --ipc --uts --cgroup --time true 2>/dev/null &&
+    unshare --user --map-root-user true 2>/dev/null
+}
+
+can_make_memory_cgroups() {
+  local folder=/sys/fs/cgroup/memory
+  [ -e "$folder/memory.limit_in_bytes" ] || folder=/sys/fs/cgroup
+  if ! mkdir "$folder/kfast-can-make" 2>/dev/null; then return 1; fi
+  rmdir "$folder/kfast-can-make"
+  [ "$folder" != /sys/fs/cgroup ] || echo +memory 2>/dev/null >/sys/fs/cgroup/cgroup.subtree_control
+}
+
+# kfastd and workers in different namespaces and cgroups, as containers are.
+stage_containers() {
+  local -a files=(tests/containers/test_namespaces.py tests/containers/test_limits.py)
+  if ! can_make_namespaces; then
+    say "no namespaces can be made here: that takes root, and a machine that allows it"
+    touch "$STAGE_RESULTS/not-run"
+    return 0
+  fi
+  if can_make_memory_cgroups; then
+    files+=(tests/containers/test_memory_cgroups.py)
+  else
+    say "the tests of memory cgroups are not run: none can be made in /sys/fs/cgroup here"
+  fi
+  run_pytest "$TEST_BUILD" "${files[@]}"
+}
+
+# The image's recipe, run as it stands, and what it makes.
+stage_image() {
+  if [ "$(id -u)" -ne 0 ] || ! can_boot_systemd; then
+    say "the image's recipe cannot be run here: that takes root, overlay mounts and systemd-nspawn"
+    touch "$STAGE_RESULTS/not-run"
+    return 0
+  fi
+  check recipe "$KFAST_ROOT/tools/container-test"
+}
 
 # resty.kfast in a real nginx.
 stage_lua() { run_pytest "$TEST_BUILD" tests/lua; }
