@@ -1,6 +1,5 @@
 #include "telemetry/log.hpp"
 
-#include <spdlog/sinks/stdout_sinks.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,8 @@
 #include <cstdlib>
 #include <ctime>
 #include <utility>
+
+#include "telemetry/stderr_sink.hpp"
 
 namespace kfast::daemon::telemetry {
 namespace {
@@ -94,7 +95,7 @@ bool stderr_is_journal() noexcept {
 }
 
 void set_up_log(spdlog::level::level_enum level) {
-  auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  auto sink = std::make_shared<StderrSink>();
   auto logger = std::make_shared<spdlog::logger>("kfastd", std::move(sink));
   logger->set_formatter(std::make_unique<LineFormatter>(stderr_is_journal()));
   logger->set_level(level);

@@ -3,7 +3,9 @@ is there stays as it is.
 """
 
 import contextlib
+import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -294,3 +296,17 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing(broker):
         os.close(reading)
         for _ in range(30):
             works(kfastd)
+
+
+def test_a_log_whose_reader_hangs_stops_nothing_and_says_what_was_lost(broker):
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
+    with logging_to(config_for(broker.bootstrap), writing) as kfastd:
+        os.close(writing)
+        for _ in range(60):
+            works(kfastd)
+        text = os.read(reading, 65536)
+        assert b"channel opened channel=1 " in text and b"channel=60" not in text
+        works(kfastd)
+        assert re.search(rb"warn \d+ lines of the log were lost here", os.read(reading, 65536))
+    os.close(reading)

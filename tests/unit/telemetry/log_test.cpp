@@ -1,15 +1,19 @@
 #include "telemetry/log.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
+#include <unistd.h>
 
 #include <regex>
 #include <sstream>
 #include <thread>
 #include <vector>
 
+#include "kfast/ipc/fd.hpp"
 #include "kfastctl/snapshot.hpp"
 #include "telemetry/limited_log.hpp"
+#include "telemetry/stderr_sink.hpp"
 
 namespace kfast::daemon::telemetry {
 namespace {
@@ -143,6 +147,33 @@ TEST_F(LogTest, ThreadsTogetherWriteNoMoreThanTheLimitAndCountTheRest) {
       EXPECT_EQ(metric.value, 990U);
     }
   }
+}
+
+TEST(StderrSink, AReaderThatHangsLosesLinesAndHoldsNobodyUp) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const ipc::Fd reading(ends[0]);
+  const ipc::Fd writing(ends[1]);
+  ASSERT_GT(::fcntl(writing.get(), F_SETPIPE_SZ, 8192), 0);
+  spdlog::logger log("test", std::make_shared<StderrSink>(writing.get()));
+  log.set_formatter(std::make_unique<LineFormatter>(true));
+  const auto read_all = [&reading] {
+    std::string text(65536, '\0');
+    const ssize_t size = ::read(reading.get(), text.data(), text.size());
+    text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    return text;
+  };
+  for (int line = 0; line < 5; ++line) {
+    log.info("{}", std::string(4000, 'x'));
+  }
+  const std::string line = "<6>" + std::string(4000, 'x') + "\n";
+  EXPECT_EQ(read_all(), line + line);
+  log.info("read again");
+  EXPECT_EQ(read_all(),
+            "<4>3 lines of the log were lost here: its reader did not take them\n"
+            "<6>read again\n");
+  log.info("on");
+  EXPECT_EQ(read_all(), "<6>on\n");
 }
 
 }  // namespace
