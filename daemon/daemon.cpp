@@ -120,6 +120,9 @@ void Daemon::announce_serving() {
   if (const auto within = watchdog_time()) {
     watchdog_->start(*within);
   }
+  if (reload_asked_) {
+    reload();
+  }
 }
 
 void Daemon::tell(const std::string& state) {
@@ -154,9 +157,14 @@ void Daemon::on_signal() {
 }
 
 void Daemon::reload() {
-  if (!serving_ || drain_) {
-    spdlog::warn("SIGHUP while kfastd {}: the configuration is not read again",
-                 drain_ ? "stops" : "starts");
+  if (drain_ || stop_asked_) {
+    spdlog::warn("SIGHUP while kfastd stops: the configuration is not read again");
+    return;
+  }
+  if (!serving_) {
+    // The file may have changed since this kfastd read it.
+    spdlog::info("SIGHUP: reads the configuration again as soon as kept segments are adopted");
+    reload_asked_ = true;
     return;
   }
   tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()));

@@ -76,6 +76,7 @@ class Daemon {
   std::unique_ptr<Watchdog> watchdog_;
   bool serving_ = false;          // kept segments are adopted
   bool stop_asked_ = false;       // before that
+  bool reload_asked_ = false;     // before it serves
   std::unique_ptr<Drain> drain_;  // from the first SIGTERM on
 };
 

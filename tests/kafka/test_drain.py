@@ -175,8 +175,8 @@ def test_on_a_terminal_one_line_is_written_over(kafka, patient, paused):
 def test_another_user_may_not_drain(kafka, kfastd):
     done = kfastctl.run_as(STRANGER, kfastd.socket_dir, "drain")
     assert done.returncode == 3
-    assert b"not permitted to stop kfastd (pid %d, uid " % kfastd.pid in done.stderr
-    assert b"run kfastctl drain as root or as that user" in done.stderr
+    assert b"not permitted to signal kfastd (pid %d, uid " % kfastd.pid in done.stderr
+    assert b"run kfastctl as root or as that user" in done.stderr
     document = kfastctl.stat(kfastd.socket_dir).document
     assert document["phase"] == "running" and "drain" not in document
 

@@ -282,3 +282,39 @@ def test_kfastctl_reload_without_a_kfastd_says_so(kafka, kfastd):
     ran = kfastctl_reload(kfastd)
     assert ran.returncode == 3
     assert b"no kfastd runs with the socket directory" in ran.stderr
+
+
+def test_kfastctl_reload_of_a_kfastd_that_stops_says_who_reads_the_file(kafka, paused):
+    topic = kafka.topic("reload-stopping")
+    with Kfastd(config_for(kafka.bootstrap, drain_timeout_ms=600_000)) as kfastd:
+        with Worker(kfastd.socket_dir) as worker:
+            worker.send(topic, None, b"warm")
+            worker.wait_reports(1)
+            paused()
+            worker.send(topic, None, b"v")
+            kfastd.terminate()
+            kfastd.wait_log("stopping: ")
+            ran = kfastctl_reload(kfastd)
+            assert (ran.returncode, ran.stdout) == (3, b"")
+            assert b"stops, and takes no configuration any more: the next kfastd reads" in ran.stderr
+            kafka.resume(1)
+            worker.wait_reports(1)
+        assert kfastd.wait() == 0
+
+
+def test_a_kfastd_that_still_starts_reads_the_file_again_when_it_serves(kafka):
+    with Kfastd(config_for(kafka.bootstrap), fd_store=True) as kfastd:
+        with Worker(kfastd.socket_dir) as worker:
+            topic = kafka.topic("reload-starting")
+            worker.send(topic, None, b"v")
+            worker.wait_reports(1)
+            kfastd.kill()
+            kfastd.notify.hold_barriers()
+            kfastd.start(wait_ready=False)
+            kfastd.notify.wait_barrier()
+            kfastd.write_config(config_for(kafka.bootstrap, nap_uss=1))
+            with kfastctl.Running(kfastd.socket_dir, "reload") as reload:
+                kfastd.wait_log("SIGHUP: reads the configuration again as soon as")
+                kfastd.notify.release_barriers()
+                reload.wait_line("unknown key 'nap_uss'")
+                assert reload.wait() == 1

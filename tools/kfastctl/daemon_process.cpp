@@ -18,8 +18,7 @@ std::string not_running(const Snapshot& snapshot, const std::string& socket_dir)
   const char* how = snapshot.phase == ipc::stats::Phase::stopped ? "has stopped" : "was killed";
   return "no kfastd runs with the socket directory " + socket_dir + ": the one of pid " +
          std::to_string(snapshot.pid) + ", whose stats are still there, " + how +
-         "; there is nothing to drain, or name another directory with --socket-dir or "
-         "KFAST_SOCKET_DIR";
+         "; start it, or name another directory with --socket-dir or KFAST_SOCKET_DIR";
 }
 
 /// Empty, or why the pid may not be taken for kfastd's.
@@ -34,7 +33,7 @@ std::string check_namespace(const Snapshot& snapshot) {
            "with it, or stop it by SIGTERM";
   }
   if (snapshot.pid_namespace != static_cast<std::uint32_t>(own.st_ino)) {
-    return "kfastd runs in another pid namespace (a container): run kfastctl drain in there";
+    return "kfastd runs in another pid namespace (a container): run kfastctl in there";
   }
   return {};
 }
@@ -77,8 +76,8 @@ std::string DaemonProcess::signal(int number) const {
     return {};
   }
   if (errno == EPERM) {
-    return "not permitted to stop kfastd (pid " + std::to_string(pid_) + ", uid " +
-           std::to_string(user_) + "): run kfastctl drain as root or as that user";
+    return "not permitted to signal kfastd (pid " + std::to_string(pid_) + ", uid " +
+           std::to_string(user_) + "): run kfastctl as root or as that user";
   }
   return "cannot signal kfastd (pid " + std::to_string(pid_) + "): " + std::strerror(errno);
 }

@@ -23,6 +23,17 @@ int fail(const std::string& why) {
   return kNotFollowed;
 }
 
+bool stops(const Snapshot& snapshot) {
+  return snapshot.phase == ipc::stats::Phase::draining ||
+         snapshot.phase == ipc::stats::Phase::stopped;
+}
+
+int fail_while_it_stops(const DaemonProcess& process) {
+  return fail("kfastd (pid " + std::to_string(process.pid()) +
+              ") stops, and takes no configuration any more: the next kfastd reads the file when "
+              "it starts");
+}
+
 struct Reloads {
   std::uint64_t applied = 0;
   std::uint64_t refused = 0;
@@ -60,6 +71,9 @@ int run_reload(const std::string& socket_dir) {
   if (!found.process) {
     return fail(found.error);
   }
+  if (stops(*parsed.snapshot)) {
+    return fail_while_it_stops(*found.process);
+  }
   const Reloads before = reloads_in(*parsed.snapshot);
   if (const std::string wrong = found.process->signal(SIGHUP); !wrong.empty()) {
     return fail(wrong);
@@ -77,12 +91,17 @@ int run_reload(const std::string& socket_dir) {
       std::printf("refused, nothing has changed: %s\n", now.why.c_str());
       return kRefused;
     }
+    if (parsed.snapshot && stops(*parsed.snapshot)) {
+      return fail_while_it_stops(*found.process);
+    }
     if (ended) {
-      return fail("kfastd has ended before it read its configuration again");
+      return fail("kfastd has ended before it read its configuration again: the next one reads it");
     }
   }
-  return fail("kfastd (pid " + std::to_string(found.process->pid()) +
-              ") does not heed SIGHUP: it starts, stops or hangs; see `kfastctl health`");
+  const bool starts = parsed.snapshot && parsed.snapshot->phase == ipc::stats::Phase::starting;
+  return fail("kfastd (pid " + std::to_string(found.process->pid()) + ") " +
+              (starts ? "still starts: it reads its configuration again as soon as it serves"
+                      : "does not heed SIGHUP: it hangs; see `kfastctl health`"));
 }
 
 }  // namespace kfast::ctl
