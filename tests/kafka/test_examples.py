@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 
 from harness import paths
-from harness.daemon import Kfastd, config_for
+from harness.daemon import Kfastd, check_config, config_for
 from harness.kfast import library_path
 from harness.kfastctl import wait_stat
 from harness.process import Process
@@ -116,6 +116,13 @@ def test_the_python_lines_of_the_readme(kafka, kfastd, lines_topic):
     assert tuple(map(int, place.groups())) in [
         (record.partition, record.offset) for record in kafka.witness.read(lines_topic)
     ]
+
+
+def test_the_configuration_of_the_readme_is_one():
+    readme = (paths.REPOSITORY / "README.md").read_text()
+    (config,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    checked = check_config(config)
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 # One task each

@@ -63,11 +63,18 @@ ensure_bare_tree() {
   [ -e "$base" ] || die "debootstrap did not make a bare $suite; the lines above say why"
 }
 
+# unpack_bare_tree SUITE FOLDER
+unpack_bare_tree() {
+  tar -C "$2" --numeric-owner -xf "$(bare_base "$1")"
+  # Its root is the temporary folder it was made in.
+  chmod 755 "$2"
+  # It has no power to lose: dpkg need not wait for the disk.
+  echo force-unsafe-io >"$2/etc/dpkg/dpkg.cfg.d/unsafe-io"
+}
+
 copy_bare_tree() {
   BARE_COPY=$(mktemp -d "${TMPDIR:-/var/tmp}/kfast-bare-$1.XXXXXX")
-  tar -C "$BARE_COPY" --numeric-owner -xf "$(bare_base "$1")"
-  # Its root is the temporary folder it was made in.
-  chmod 755 "$BARE_COPY"
+  unpack_bare_tree "$1" "$BARE_COPY"
 }
 
 # A clean clone; where nothing is committed yet, the files that would be.
@@ -85,7 +92,21 @@ copy_repository() {
   chroot "$BARE_COPY" chown -R user:user /home/user/kfast
 }
 
-# run_in_copy USER COMMAND…: without a terminal, as a machine would; root works in a clone of its own.
+# nspawn's complaints, without that of its own folder in /run where that is not a tmpfs, which means nothing.
+nspawn_complaints() { grep -v --line-buffered 'Attempted to remove disk file system' || true; }
+
+# run_in_bare FOLDER USER NSPAWN-OPTION… -- COMMAND…: without a terminal, as a machine would.
+run_in_bare() {
+  local folder=$1 user=$2
+  local -a options=()
+  shift 2
+  while [ "$1" != -- ]; do options+=("$1") && shift; done
+  shift
+  systemd-nspawn -q --register=no --keep-unit --pipe -D "$BARE_COPY" --as-pid2 --user="$user" --chdir="$folder" \
+    "${options[@]}" "$@" </dev/null 2> >(nspawn_complaints >&2)
+}
+
+# run_in_copy USER COMMAND…: in the clone; root works in one of its own.
 run_in_copy() {
   local user=$1 folder=/home/user/kfast
   shift
@@ -94,9 +115,7 @@ run_in_copy() {
     chown -R 0:0 "$BARE_COPY/root/kfast"
     folder=/root/kfast
   fi
-  # nspawn complains of its own folder in /run where that is not a tmpfs; the complaint means nothing.
-  systemd-nspawn -q --register=no --keep-unit --pipe -D "$BARE_COPY" --as-pid2 --user="$user" --chdir="$folder" \
-    "$@" </dev/null 2> >(grep -v --line-buffered 'Attempted to remove disk file system' >&2)
+  run_in_bare "$folder" "$user" -- "$@"
 }
 
 remove_copy() {

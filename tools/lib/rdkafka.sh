@@ -112,6 +112,8 @@ rdkafka_build_in() {
   local -a launcher=()
   if command -v ccache >/dev/null; then
     launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    # It shall know the files again in the next temporary folder.
+    export CCACHE_BASEDIR=$work CCACHE_NOHASHDIR=true
   fi
   cmake -S "$source" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_C_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" -DRDKAFKA_BUILD_STATIC=ON \
