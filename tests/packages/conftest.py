@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 _TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(_TESTS / "kafka"), str(_TESTS / "systemd")]
+sys.path[:0] = [str(_TESTS / "kafka"), str(_TESTS / "systemd"), str(_TESTS / "lua")]
+
+from harness.daemon import config_for  # noqa: E402
 
 from harness.fixtures import (  # noqa: E402, F401
     kafka,
@@ -16,6 +18,7 @@ from harness.fixtures import (  # noqa: E402, F401
 )
 
 from host import Host  # noqa: E402
+from nginx import Nginx  # noqa: E402
 
 
 def pytest_configure(config):
@@ -29,3 +32,34 @@ def host():
     host = Host()
     yield host
     host.purge()
+
+
+@pytest.fixture
+def running(host, kafka):
+    """`running(**settings)`: kfastd of the packages, on a configuration that lets the tests write;
+    `settings` are further lines of [Service].
+    """
+
+    def start(**settings):
+        host.install("old")
+        kfastd = host.configure(config_for(kafka.bootstrap))
+        if settings:
+            kfastd.set(**settings)
+        kfastd.restart()
+        return kfastd
+
+    return start
+
+
+@pytest.fixture
+def nginx():
+    """`nginx(server)` starts one that finds what is installed, and no more."""
+    started = []
+
+    def start(server):
+        started.append(Nginx(server, environment={"LD_LIBRARY_PATH": ""}, lua_path=""))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()

@@ -4,16 +4,28 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Optional
 
+from harness import toml
+from harness.process import remove_directory, temporary_directory
 from installed import Installed
+
+import readme
 
 # Where dpkg, the journal and the tests themselves write.
 _NOT_LOOKED_AT = ["/dev", "/proc", "/sys", "/tmp", "/run", "/var/cache", "/var/lib/dpkg", "/var/log"]
 _NOT_LOOKED_AT += [os.environ[name] for name in ("KFAST_ROOT", "KFAST_CACHE") if name in os.environ]
 
 
+CONFIGURATION = Path("/etc/kfast/kfastd.toml")
+
+
+def folder_of(version: str) -> Path:
+    return Path(os.environ["KFAST_PACKAGES"], version)
+
+
 def _files(version: str) -> list:
-    return sorted(Path(os.environ["KFAST_PACKAGES"], version).glob("*.deb"))
+    return sorted(folder_of(version).glob("*.deb"))
 
 
 def _names() -> list:
@@ -37,24 +49,32 @@ def _run(*command: str, **more) -> str:
 class Host:
     """`version` is "old" or "new": the folders in $KFAST_PACKAGES that hold the two's packages."""
 
-    def install(self, version: str) -> str:
-        """Installs the packages, or upgrades to them. What dpkg said."""
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        command = ["dpkg", "--install", "--force-confold", *map(str, _files(version))]
-        return _run(*command, env=environment)
+    def install(self, version: str, before: tuple = ()) -> str:
+        """Installs the packages, or upgrades to them. What dpkg said. `before`: a command that runs
+        dpkg.
+        """
+        return self.install_files(_files(version), before)
 
-    def unpack(self) -> None:
-        """Installs the tarball in the way that README.md tells."""
-        (tarball,) = Path(os.environ["KFAST_PACKAGES"], "old").glob("*.tar.gz")
-        _run("tar", "-C", "/", "-xzf", str(tarball))
-        _run("systemd-sysusers", "kfast.conf")
-        _run("systemd-tmpfiles", "--create", "kfast.conf")
-        _run("systemctl", "daemon-reload")
-        _run("systemctl", "enable", "--now", "kfastd.socket", "kfastd.service")
+    @staticmethod
+    def install_files(files: list, before: tuple = ()) -> str:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        command = ["dpkg", "--install", "--force-confold", *map(str, files)]
+        return _run(*before, *command, env=environment)
+
+    def follow_readme(self, block: str, config: dict) -> None:
+        """Does what README.md tells. Its `editor` is an administrator who writes `config`."""
+        programs = temporary_directory("programs")
+        wanted = programs / "wanted.toml"
+        wanted.write_text(toml.dumps(config))
+        editor = programs / "editor"
+        editor.write_text(f'#!/bin/sh\ntest -f "$1" && cat {wanted} >"$1"\n')
+        editor.chmod(0o755)
+        readme.run(block, folder_of("old"), programs)
+        remove_directory(programs)
 
     def take_away(self) -> None:
         """Removes what the tarball brought."""
-        (tarball,) = Path(os.environ["KFAST_PACKAGES"], "old").glob("*.tar.gz")
+        (tarball,) = folder_of("old").glob("*.tar.gz")
         _run("systemctl", "disable", "--now", "kfastd.socket", "kfastd.service")
         for name in _run("tar", "-tzf", str(tarball)).splitlines():
             if not name.endswith("/"):
@@ -62,15 +82,15 @@ class Host:
         shutil.rmtree("/etc/kfast")
         _run("systemctl", "daemon-reload")
 
-    def configure(self, config: dict) -> Installed:
-        """Writes kfastd.toml; the service that is to read it."""
-        return Installed(config)
+    def configure(self, config: dict, instance: Optional[str] = None) -> Installed:
+        """Writes kfastd.toml, or the instance's file; the service that is to read it."""
+        return Installed(config, instance)
 
-    def remove(self) -> None:
-        _run("dpkg", "--remove", *_names())
+    def remove(self, before: tuple = ()) -> None:
+        _run(*before, "dpkg", "--remove", *_names())
 
-    def purge(self) -> None:
-        _run("dpkg", "--purge", *_names())
+    def purge(self, before: tuple = ()) -> None:
+        _run(*before, "dpkg", "--purge", *_names())
         shutil.rmtree("/run/systemd/system/kfastd.service.d", ignore_errors=True)
 
     def version(self, package: str) -> str:

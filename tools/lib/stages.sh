@@ -45,7 +45,7 @@ run_stage() {
   if [ -e "$STAGE_RESULTS/not-run" ]; then verdict="not run"; fi
   STAGES_PASSED=$((STAGES_PASSED + passed))
   STAGES_FAILED=$((STAGES_FAILED + failed))
-  STAGE_ROWS+=("$(printf '%-12s %-7s %7s %7s %9s' "$name" "$verdict" "$passed" "$failed" \
+  STAGE_ROWS+=("$(printf '%-14s %-7s %7s %7s %9s' "$name" "$verdict" "$passed" "$failed" \
     "$(minutes $((SECONDS - started)))")")
 }
 
@@ -53,7 +53,7 @@ run_stage() {
 skip_stage() {
   STAGES_BROKEN=$((STAGES_BROKEN + 1))
   STAGES_FAILED=$((STAGES_FAILED + 1))
-  STAGE_ROWS+=("$(printf '%-12s not run: %s' "$1" "$2")")
+  STAGE_ROWS+=("$(printf '%-14s not run: %s' "$1" "$2")")
 }
 
 minutes() { awk -v seconds="$1" 'BEGIN { printf "%.1f", seconds / 60 }'; }
@@ -104,7 +104,7 @@ check() {
 # The table, then the line that ends every run. Fails if anything did.
 finish_stages() {
   echo
-  printf '%-12s %-7s %7s %7s %9s\n' stage result passed failed minutes
+  printf '%-14s %-7s %7s %7s %9s\n' stage result passed failed minutes
   printf '%s\n' "${STAGE_ROWS[@]}"
   echo
   echo "$STAGES_PASSED passed, $STAGES_FAILED failed"

@@ -135,24 +135,45 @@ stage_systemd() {
   return "$status"
 }
 
-# The Debian packages, installed, upgraded and purged in a Debian of their own.
-stage_install() {
+# in_a_debian COMMAND…: runs it; where no Debian of its own can be had, the stage says so and is not run.
+in_a_debian() {
   local status=0
   if [ "$(id -u)" -ne 0 ] || ! can_boot_systemd; then
     say "no Debian can be booted here: that takes root, overlay mounts and systemd-nspawn"
     touch "$STAGE_RESULTS/not-run"
     return 0
   fi
-  "$KFAST_ROOT/tools/install-test" "${FILTERS[@]/#/-k}" || status=$?
+  "$@" || status=$?
   if [ "$status" -eq 75 ]; then
-    say "no Debian to install in could be had: the lines above say why"
+    say "no Debian of its own could be had: the lines above say why"
     touch "$STAGE_RESULTS/not-run"
     return 0
   fi
-  cp "$KFAST_ROOT/build/install-test/pytest.xml" "$STAGE_RESULTS" || status=1
+  return "$status"
+}
+
+# install_test SUITE: the Debian packages, installed, upgraded and purged in a Debian of their own.
+install_test() {
+  local status=0 results=$KFAST_ROOT/build/install-test/$1/pytest.xml
+  rm -f "$results"
+  in_a_debian "$KFAST_ROOT/tools/install-test" "$1" "${FILTERS[@]/#/-k}" || status=$?
+  if [ -e "$results" ]; then cp "$results" "$STAGE_RESULTS"; fi
   if chosen_none "$status"; then status=0; fi
   return "$status"
 }
+
+# shellcheck source=/dev/null
+stage_install() { install_test "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")"; }
+stage_install_trixie() { install_test trixie; }
+
+# readme_test SUITE: README.md's commands on a Debian that has nothing.
+readme_test() {
+  in_a_debian "$KFAST_ROOT/tools/readme-test" "$1" || return
+  if [ ! -e "$STAGE_RESULTS/not-run" ]; then echo "ok commands of README.md" >>"$STAGE_RESULTS/checks"; fi
+}
+
+stage_readme() { readme_test bookworm; }
+stage_readme_trixie() { readme_test trixie; }
 
 # sanitizer_options NAME DEFAULTS: its options, with the repository's list of what to leave out, where there is one.
 sanitizer_options() {
