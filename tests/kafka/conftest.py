@@ -14,6 +14,7 @@ from harness.fixtures import (  # noqa: F401
     witness,
 )
 from harness.kafka_cluster import KafkaCluster
+from harness.secure_kafka import SecureKafka
 
 
 def pytest_configure(config):
@@ -28,6 +29,21 @@ def kafka3(witness):
     """Three Kafka brokers for one test file. A test that takes a node down brings it back."""
     with KafkaCluster(witness, nodes=3) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def secure(witness):
+    """One Kafka with SASL_SSL, SCRAM and ACLs, for all test files that need one."""
+    with SecureKafka(witness) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def password_file(secure, tmp_path):
+    """A file with the password that user1 has at the test's start."""
+    file = tmp_path / "password"
+    file.write_text(secure.password + "\n")
+    return file
 
 
 @pytest.fixture

@@ -82,6 +82,10 @@ public final class Witness {
         return Topics.moveLeaders(request);
       case "configure_topic":
         return Topics.configureTopic(request);
+      case "set_password":
+        return Access.setPassword(request);
+      case "allow":
+        return Access.allow(request);
       case "offsets":
         return Topics.offsets(request);
       case "read":

@@ -281,6 +281,14 @@ class WitnessClient:
             "configure_topic", timeout, topic=name, configs={k: str(v) for k, v in configs.items()}
         )
 
+    def set_password(self, user: str, password: str, timeout: float = 30) -> None:
+        """Gives a user a SCRAM-SHA-256 password, in the place of the one it has."""
+        self._call("set_password", timeout, user=user, password=password)
+
+    def allow(self, user: str, operations: list, topic: str, timeout: float = 30) -> None:
+        """Allows a user operations on a topic, as ["WRITE", "DESCRIBE"]."""
+        self._call("allow", timeout, user=user, operations=operations, topic=topic)
+
     def move_leaders(self, topic: str, timeout: float = 60) -> list:
         """Gives each partition's lead to the next of its replicas; returns what describe_topic does
         when all have it.
