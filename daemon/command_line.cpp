@@ -20,6 +20,9 @@ std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_c
       "--keeper", line.keeper,
       "run kfastd as a child, keep its channels' memory for it, and start it again when it "
       "is killed; for hosts without systemd");
+  app.add_flag("--core-dumps", line.core_dumps,
+               "allow core dumps, and debuggers of kfastd's user: both see the passwords that are "
+               "in its memory");
   std::string checked;
   const CLI::Option* check =
       app.add_option(

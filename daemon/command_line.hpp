@@ -13,6 +13,7 @@ struct CommandLine {
   bool dev = false;
   std::vector<std::string> dev_topics;
   bool keeper = false;
+  bool core_dumps = false;
   bool check_config = false;
   bool print_config_reference = false;
   bool print_metrics_reference = false;

@@ -98,10 +98,14 @@ int fail(const std::string& why) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  kfast::daemon::hide_environment();
   int exit_code = 0;
   const auto line = kfast::daemon::parse_command_line(argc, argv, exit_code);
   if (!line) {
     return exit_code;
+  }
+  if (!line->core_dumps) {
+    kfast::daemon::hide_memory();
   }
   if (line->print_config_reference) {
     config::print_reference(std::cout);

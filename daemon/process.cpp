@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -41,6 +42,21 @@ Result<ipc::Fd> claim_directory(const std::string& directory) {
   static_cast<void>(::ftruncate(lock.get(), 0));
   static_cast<void>(::pwrite(lock.get(), pid.data(), pid.size(), 0));
   return lock;
+}
+
+void hide_environment() {
+  for (char** each = ::environ; *each != nullptr; ++each) {
+    char* const original = *each;
+    char* const copy = ::strdup(original);  // for ever: getenv gives pointers into it
+    if (copy != nullptr) {
+      *each = copy;
+      ::explicit_bzero(original, std::strlen(copy));
+    }
+  }
+}
+
+void hide_memory() {
+  static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
 }
 
 void raise_descriptor_limit() {

@@ -12,6 +12,14 @@ namespace kfast::daemon {
 /// returned descriptor. Fails with a sentence when it cannot be made or another kfastd holds it.
 [[nodiscard]] Result<ipc::Fd> claim_directory(const std::string& directory);
 
+/// Moves this process's environment, in which passwords may be, to where /proc/PID/environ does not
+/// look: that shows zeros from now on, to root, too. Before there is a second thread.
+void hide_environment();
+
+/// From now on nobody but root can read this process's memory, by /proc or a debugger, and no core
+/// dump of it is made: passwords are in it, and librdkafka's copies cannot be told from the rest.
+void hide_memory();
+
 /// Raises the soft limit of file descriptors to the hard one: every channel needs three.
 void raise_descriptor_limit();
 

@@ -3,11 +3,11 @@
 import os
 import signal
 import socket
-from pathlib import Path
 
 import pytest
 
 from harness.daemon import Kfastd, config_for
+from harness.process import remove_directory, temporary_directory
 from harness.worker import Worker
 
 
@@ -28,9 +28,20 @@ def kill_child(kfastd) -> None:
 
 
 @pytest.fixture
-def kept_by_keeper(kafka):
+def runtime_directory():
+    """Where the keeper makes its own directory."""
+    directory = temporary_directory("keeper")
+    yield directory
+    remove_directory(directory)
+
+
+@pytest.fixture
+def kept_by_keeper(kafka, runtime_directory):
     """kfastd under its own keeper; the process that the test sees is the keeper."""
-    with Kfastd(config_for(kafka.bootstrap), arguments=("--keeper",)) as daemon:
+    environment = {"RUNTIME_DIRECTORY": str(runtime_directory)}
+    with Kfastd(
+        config_for(kafka.bootstrap), arguments=("--keeper",), environment=environment
+    ) as daemon:
         yield daemon
 
 
@@ -73,10 +84,12 @@ def test_the_keeper_brings_kfastd_back_however_often_it_is_killed(kafka, kept_by
     assert (tally.missing, tally.out_of_order, tally.unexpected) == (0, 0, 0), tally
 
 
-def test_a_keeper_that_is_told_to_stop_ends_with_kfastd_and_leaves_nothing(kafka, kept_by_keeper):
+def test_a_keeper_that_is_told_to_stop_ends_with_kfastd_and_leaves_nothing(
+    kafka, kept_by_keeper, runtime_directory
+):
     kfastd = kept_by_keeper
     child = child_of(kfastd)
-    directory = Path(dict_of_environment(child)["NOTIFY_SOCKET"]).parent
+    (directory,) = runtime_directory.iterdir()
     assert directory.stat().st_mode & 0o777 == 0o700
     topic = kafka.topic("keeper-stop")
     with Worker(kfastd.socket_dir) as worker:
@@ -85,11 +98,6 @@ def test_a_keeper_that_is_told_to_stop_ends_with_kfastd_and_leaves_nothing(kafka
         assert kfastd.wait() == 0
         assert values_of(kafka, topic, 1) == [b"v"]
     assert not os.path.exists(f"/proc/{child}") and not directory.exists()
-
-
-def dict_of_environment(pid: int) -> dict:
-    text = Path(f"/proc/{pid}/environ").read_text()
-    return dict(line.split("=", 1) for line in text.split("\0") if "=" in line)
 
 
 def test_the_keeper_gives_up_on_a_configuration_that_was_never_good():
@@ -121,10 +129,10 @@ def test_the_keeper_keeps_what_it_has_when_the_configuration_goes_bad(kafka, kep
     assert values_of(kafka, topic, 10) == [b"%d" % n for n in range(10)]
 
 
-def test_the_keeper_hears_only_its_own_kfastd(kept_by_keeper):
-    path = dict_of_environment(child_of(kept_by_keeper))["NOTIFY_SOCKET"]
+def test_the_keeper_hears_only_its_own_kfastd(kept_by_keeper, runtime_directory):
+    (path,) = runtime_directory.glob("*/*")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-        stranger.connect(path)
+        stranger.connect(str(path))
         socket.send_fds(stranger, [b"FDSTORE=1\nFDNAME=kf1.c2d"], [0])
     kept_by_keeper.wait_log(f"a message of process {os.getpid()} is not kfastd's")
     kill_child(kept_by_keeper)

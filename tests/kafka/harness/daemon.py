@@ -86,7 +86,8 @@ class Kfastd:
     `config` is a dict (socket_dir is filled in) or TOML text, in which `@SOCKET_DIR@` stands for
     the socket directory, or None, for `arguments=("--dev",)`. `environment` is added to this
     process's. With `fd_store` it gets the descriptors it stored back when it is started again, as
-    under systemd. As a context manager it ends with `close`: SIGTERM, and an AssertionError unless
+    under systemd. Where this user is not root, what /proc shows of kfastd's memory and descriptors
+    is to be had only while it is `visible`. As a context manager it ends with `close`: SIGTERM, and an AssertionError unless
     it exits with 0 (or was killed on purpose) and no sanitizer has reported anything.
     """
 
@@ -99,6 +100,7 @@ class Kfastd:
         environment: Optional[dict] = None,
         fd_store: bool = False,
         start: bool = True,
+        visible: bool = True,
     ):
         self._binary = Path(binary or default_binary())
         self.directory = temporary_directory("kfastd")
@@ -110,6 +112,8 @@ class Kfastd:
         self.log_file = self.directory / "kfastd.log"
         self.notify = NotifySocket(self.directory / "notify", store=fd_store)
         self._arguments = list(arguments)
+        if visible and os.getuid() != 0:
+            self._arguments.append("--core-dumps")
         self._environment = environment or {}
         self._fd_store = fd_store
         self._process: Optional[Process] = None
