@@ -151,6 +151,10 @@ class Channel {
 
   /// Gives up what was sent and is not handed over to Kafka's client yet.
   void purge() noexcept;
+  /// Why brokers refuse kfastd, or "".
+  void get_refusal(char (&text)[ipc::kRefusalText]) const noexcept {
+    ipc::get_refusal(memory_.d2c().refusal, text);
+  }
 
   /// Bytes of the ring that hold records without an outcome.
   [[nodiscard]] std::uint64_t used_bytes() const noexcept;

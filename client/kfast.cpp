@@ -232,6 +232,12 @@ int kfast_purge(kfast_producer_t* producer) {
   return in_turn(producer, [&]() noexcept { return producer->purge(); });
 }
 
+int kfast_report_text(kfast_producer_t* producer, const kfast_report_t* report, char* text,
+                      size_t text_size) {
+  return in_turn(producer,
+                 [&]() noexcept { return producer->report_text(report, text, text_size); });
+}
+
 int kfast_flush_to(kfast_producer_t* producer, int64_t position, int timeout_ms) {
   return in_turn(producer, [&]() noexcept { return producer->flush_to(position, timeout_ms); });
 }

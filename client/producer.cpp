@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include "kfast/ipc/kill_point.hpp"
@@ -14,6 +15,10 @@ namespace {
 
 /// Messages that one call takes from the socket at most.
 constexpr int kMostMessages = 16;
+
+// librdkafka's numbers (rd_kafka_resp_err_t), stable by its ABI.
+constexpr std::int32_t kErrorSsl = -181;             // _SSL
+constexpr std::int32_t kErrorAuthentication = -169;  // _AUTHENTICATION
 
 }  // namespace
 
@@ -315,6 +320,23 @@ std::int32_t Producer::topic(const char* name) noexcept {
                   static_cast<unsigned>(channel_.topics().capacity()));
   }
   return topic;
+}
+
+int Producer::report_text(const kfast_report_t* report, char* text, std::size_t size) noexcept {
+  if (!guard_.usable()) {
+    return unusable();
+  }
+  if (report == nullptr || text == nullptr || size == 0) {
+    error_.set("kfast_report_text wants a report and room for its text");
+    return KFAST_ERR_INVALID;
+  }
+  char why[ipc::kRefusalText] = "";
+  if (report->error == kErrorAuthentication || report->error == kErrorSsl) {
+    channel_.get_refusal(why);
+  }
+  std::snprintf(text, size, "%s%s%s", report->error == 0 ? "" : kfast_kafka_error(report->error),
+                why[0] == '\0' ? "" : ": ", why);
+  return KFAST_OK;
 }
 
 const char* Producer::topic_name(std::int32_t topic) const noexcept {

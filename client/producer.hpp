@@ -71,6 +71,8 @@ class Producer {
   [[nodiscard]] int flush(int timeout_ms) noexcept;
   [[nodiscard]] int flush_to(std::int64_t position, int timeout_ms) noexcept;
   [[nodiscard]] int purge() noexcept;
+  [[nodiscard]] int report_text(const kfast_report_t* report, char* text,
+                                std::size_t size) noexcept;
   [[nodiscard]] std::uint64_t used_bytes() noexcept;
   [[nodiscard]] int fd() const noexcept;
   [[nodiscard]] int bell(void* hello, char* path, std::size_t path_size) noexcept;

@@ -134,9 +134,11 @@ Submission ProducerChannel::decide(Topic& topic, RecordView& view, RecordSink& s
   if (settings_.delivery_timeout_ms > 0 &&
       send_times_.expired(view.head.sent_ms, now_ms, settings_.delivery_timeout_ms)) {
     const bool maybe_sent = maybe_sent_until_.has_value();
-    return {Submission::Kind::refused,
-            {maybe_sent ? Outcome::unknown : Outcome::failed, kErrorTimedOut, -1, -1},
-            FailureReason::timed_out};
+    const Expiry expiry =
+        maybe_sent ? Expiry{kErrorTimedOut, FailureReason::timed_out} : sink.expiry();
+    return {Submission::Kind::expired,
+            {maybe_sent ? Outcome::unknown : Outcome::failed, expiry.error, -1, -1},
+            expiry.reason};
   }
   return sink.submit(topic.opened.handle, view, opaque);
 }
@@ -217,9 +219,9 @@ TakeResult ProducerChannel::take(RecordSink& sink, std::uint64_t opaque_base,
       }
       topic->opened.stats->add(TopicCounter::taken_messages, known ? 0 : 1);
       topic->opened.stats->add(TopicCounter::taken_bytes, known ? 0 : payload);
-      if (submission.kind == Submission::Kind::refused) {
+      const bool expired = submission.kind == Submission::Kind::expired;
+      if (expired || submission.kind == Submission::Kind::refused) {
         if (submission.outcome.outcome == Outcome::failed) {
-          const bool expired = submission.reason == FailureReason::timed_out;
           topic->opened.stats->add(expired ? TopicCounter::expired : TopicCounter::refused, 1);
         }
         settle(frame, submission.outcome, submission.reason);

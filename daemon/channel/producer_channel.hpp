@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "channel/inflight.hpp"
@@ -16,6 +17,7 @@
 #include "kfast/ipc/atomics.hpp"
 #include "kfast/ipc/done_bits.hpp"
 #include "kfast/ipc/doorbell.hpp"
+#include "kfast/ipc/refusal.hpp"
 #include "kfast/ipc/ring.hpp"
 #include "kfast/ipc/wire.hpp"
 
@@ -72,6 +74,11 @@ class ProducerChannel {
   /// what it took and has no outcome is taken again, in ring order. Where nothing in the ring can
   /// be trusted any more, its outcome is unknown.
   void take_again();
+
+  /// Why brokers refuse the channel's profile, in words, for the client to read; cut to fit.
+  void tell_refusal(std::string_view why) noexcept {
+    ipc::put_refusal(segments_.d2c_header().refusal, why.data(), why.size());
+  }
   /// What topics are allowed has changed: each is asked for again before its next record, and one
   /// that was refused no longer keeps its worker from sending it.
   void ask_topics_again();

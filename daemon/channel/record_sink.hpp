@@ -25,12 +25,19 @@ struct Submission {
   enum class Kind : std::uint8_t {
     accepted,   // an outcome will come, under the opaque that was given
     refused,    // the outcome is here
+    expired,    // the same: its delivery timeout has passed
     later,      // no room now: offer the record again
     malformed,  // the record's bytes break the rules
   };
   Kind kind = Kind::accepted;
   RecordOutcome outcome;
   telemetry::FailureReason reason = telemetry::FailureReason::other;
+};
+
+/// What to say of a record whose delivery timeout passed in the ring.
+struct Expiry {
+  std::int16_t error = 0;
+  telemetry::FailureReason reason = telemetry::FailureReason::timed_out;
 };
 
 class RecordSink {
@@ -47,6 +54,9 @@ class RecordSink {
   /// Copies the record and takes it on. `opaque` comes back with the outcome.
   [[nodiscard]] virtual Submission submit(void* topic_handle, RecordView& record,
                                           std::uint64_t opaque) = 0;
+
+  /// Why records wait too long now.
+  [[nodiscard]] virtual Expiry expiry() const = 0;
 };
 
 }  // namespace kfast::daemon::channel

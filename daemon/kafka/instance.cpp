@@ -1,6 +1,10 @@
 #include "kafka/instance.hpp"
 
+#include <spdlog/fmt/chrono.h>
+
 #include <array>
+#include <ctime>
+#include <string_view>
 #include <utility>
 
 #include "telemetry/limited_log.hpp"
@@ -13,6 +17,7 @@ using ipc::Outcome;
 using telemetry::ProfileCounter;
 
 constexpr std::uint64_t kWakeIncrement = 1;
+constexpr int kDebugLevel = 7;  // syslog's
 
 spdlog::level::level_enum level_of(int syslog_level) {
   if (syslog_level <= 3) {
@@ -153,7 +158,7 @@ bool Instance::serve(EventHandler& handler, int max_events) {
         on_delivery_event(event, handler);
         break;
       case RD_KAFKA_EVENT_ERROR:
-        on_error_event(event);
+        on_error_event(event, handler);
         break;
       case RD_KAFKA_EVENT_LOG:
         on_log_event(event);
@@ -197,9 +202,8 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
     const bool known =
         message.offset >= 0 && rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_PERSISTED;
     report.offset = known ? message.offset : -1;
-    if (troubled_) {
-      troubled_ = false;
-      login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (errors_.troubled()) {
+      errors_.over();
       all_brokers_down_ = false;
       stats_.set(ProfileCounter::all_brokers_down, 0);
     }
@@ -215,8 +219,8 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
   report.outcome = never_sent ? Outcome::failed : Outcome::unknown;
   rd_kafka_resp_err_t code = message.err;
   if (never_sent && code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT &&
-      login_error_ != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    code = login_error_;  // the cause, where librdkafka only knows that time passed
+      errors_.login_error() != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    code = errors_.login_error();  // the cause, where librdkafka only knows that time passed
   }
   if (code == RD_KAFKA_RESP_ERR__DESTROY) {
     // It is the partition that is gone, with a topic that was deleted: we outlive our own reports.
@@ -226,19 +230,6 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
   report.partition = message.partition;
   report.reason = failure_reason(code);
   return report;
-}
-
-void Instance::note_error(rd_kafka_resp_err_t code, const char* text) {
-  stats_.add(ProfileCounter::broker_errors, 1);
-  stats_.set_note("last_error", text);
-  troubled_ = true;
-  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-    all_brokers_down_ = true;
-    stats_.set(ProfileCounter::all_brokers_down, 1);
-  }
-  if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
-    login_error_ = code;
-  }
 }
 
 void Instance::note_fatal() {
@@ -254,15 +245,44 @@ void Instance::note_fatal() {
       profile_, cluster_, why.data());
 }
 
-void Instance::on_error_event(rd_kafka_event_t* event) {
+void Instance::on_error_event(rd_kafka_event_t* event, EventHandler& handler) {
   const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
   const char* text = rd_kafka_event_error_string(event);
-  note_error(code, text);
+  stats_.add(ProfileCounter::broker_errors, 1);
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+    all_brokers_down_ = true;
+    stats_.set(ProfileCounter::all_brokers_down, 1);
+  }
+  const std::string refusal = errors_.refusal();
+  const bool news = errors_.note(code, text);
   note_fatal();
-  telemetry::process_log().log(spdlog::level::warn,
-                               "kafka:" + profile_ + ":" + rd_kafka_err2name(code),
-                               "Kafka error profile={} cluster={} error={}: {}", profile_, cluster_,
-                               rd_kafka_err2name(code), text);
+  if (errors_.refusal() != refusal) {
+    handler.on_refusal(*this);
+  }
+  // What follows from a refused login must not take the place of why it is refused.
+  if (news || errors_.login_error() == RD_KAFKA_RESP_ERR_NO_ERROR ||
+      login_error_of(code, text) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    stats_.set_note("last_error",
+                    fmt::format("{:%FT%TZ} {}", fmt::gmtime(std::time(nullptr)), text));
+  }
+  if (news) {
+    telemetry::process_log().log(spdlog::level::warn,
+                                 "kafka:" + profile_ + ":" + rd_kafka_err2name(code),
+                                 "Kafka error profile={} cluster={} error={}: {}", profile_,
+                                 cluster_, rd_kafka_err2name(code), text);
+  }
+}
+
+void Instance::renew_password(const std::string& user, const std::string& password) {
+  if (rd_kafka_error_t* error =
+          rd_kafka_sasl_set_credentials(rk_, user.c_str(), password.c_str())) {
+    spdlog::error("librdkafka does not take the new password profile={}: {}", profile_,
+                  rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return;
+  }
+  errors_.look_again();
+  spdlog::info("new Kafka password profile={}: used from the next connection on", profile_);
 }
 
 void Instance::on_log_event(rd_kafka_event_t* event) {
@@ -270,6 +290,9 @@ void Instance::on_log_event(rd_kafka_event_t* event) {
   const char* text = nullptr;
   int level = 0;
   if (rd_kafka_event_log(event, &facility, &text, &level) == 0) {
+    if (std::string_view(facility) == "FAIL" && level < kDebugLevel) {
+      return;  // it comes as an error event, too
+    }
     telemetry::process_log().log(level_of(level), "librdkafka:" + profile_ + ":" + facility,
                                  "librdkafka profile={} {}: {}", profile_, facility, text);
   }

@@ -12,6 +12,7 @@
 
 #include "config/kafka_conf.hpp"
 #include "config/result.hpp"
+#include "kafka/broker_errors.hpp"
 #include "kafka/broker_statistics.hpp"
 #include "kafka/sticky_partitioner.hpp"
 #include "kfast/ipc/fd.hpp"
@@ -50,6 +51,8 @@ struct DeliveryReport {
   bool purged = false;  // removed by us on the way down: it has no outcome yet
 };
 
+class Instance;
+
 /// Where a producer's events go.
 class EventHandler {
  public:
@@ -58,6 +61,8 @@ class EventHandler {
   EventHandler& operator=(const EventHandler&) = delete;
   virtual ~EventHandler() = default;
   virtual void on_delivery(const DeliveryReport& report) = 0;
+  /// Brokers refuse this instance's login, or its TLS handshake: instance.refusal() says why.
+  virtual void on_refusal(const Instance& instance) = 0;
 };
 
 /// Lifecycle: one thread creates it, produces, and serves its events (the shard's). Destruction may
@@ -105,6 +110,10 @@ class Instance {
   /// for the rest, too.
   void begin_purge(bool in_requests);
 
+  /// Logs in with these from the next connection on; those that are open go on. Nothing is sent
+  /// again for it.
+  void renew_password(const std::string& user, const std::string& password);
+
   /// After a fatal error librdkafka takes nothing any more, and of what it has only requests that
   /// are out get an outcome.
   [[nodiscard]] bool fatal() const noexcept { return fatal_; }
@@ -113,6 +122,11 @@ class Instance {
   void resign() noexcept { resigned_ = true; }
   /// Whether it takes records.
   [[nodiscard]] bool ended() const noexcept { return fatal_ || resigned_; }
+
+  /// Why brokers refused us last, in librdkafka's words; empty where they never did.
+  [[nodiscard]] const std::string& refusal() const noexcept { return errors_.refusal(); }
+  /// The same as a code, _AUTHENTICATION or _SSL; no error after a delivery.
+  [[nodiscard]] rd_kafka_resp_err_t login_error() const noexcept { return errors_.login_error(); }
 
   /// From when no broker could be reached until the next delivery.
   [[nodiscard]] bool all_brokers_down() const noexcept { return all_brokers_down_; }
@@ -139,12 +153,11 @@ class Instance {
   };
 
   void on_delivery_event(rd_kafka_event_t* event, EventHandler& handler);
-  void on_error_event(rd_kafka_event_t* event);
+  void on_error_event(rd_kafka_event_t* event, EventHandler& handler);
   void on_log_event(rd_kafka_event_t* event);
   void on_statistics_event(rd_kafka_event_t* event);
   [[nodiscard]] DeliveryReport report_of(const rd_kafka_message_t& message);
   void note_fatal();
-  void note_error(rd_kafka_resp_err_t code, const char* text);
 
   config::ProducerConf conf_;  // conf_.conf is empty once librdkafka has taken it
   std::string cluster_;
@@ -159,9 +172,7 @@ class Instance {
   bool fatal_ = false;
   bool resigned_ = false;
   bool all_brokers_down_ = false;
-  bool troubled_ = false;  // an error event came since the last delivery
-  /// Why brokers refuse us, kept so that a record that times out for it can say so.
-  rd_kafka_resp_err_t login_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+  BrokerErrors errors_;
 };
 
 /// The counter that an error of Kafka's or librdkafka's belongs to.

@@ -115,4 +115,11 @@ Submission KafkaSink::submit(void* topic_handle, RecordView& record, std::uint64
           kafka::failure_reason(error)};
 }
 
+channel::Expiry KafkaSink::expiry() const {
+  const rd_kafka_resp_err_t login = instance_.login_error();
+  const rd_kafka_resp_err_t why =
+      login != RD_KAFKA_RESP_ERR_NO_ERROR ? login : RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
+  return {static_cast<std::int16_t>(why), kafka::failure_reason(why)};
+}
+
 }  // namespace kfast::daemon::shard

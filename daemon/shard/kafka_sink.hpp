@@ -29,6 +29,7 @@ class KafkaSink : public channel::RecordSink {
   [[nodiscard]] channel::OpenedTopic open_topic(std::string_view name) override;
   [[nodiscard]] channel::Submission submit(void* topic_handle, channel::RecordView& record,
                                            std::uint64_t opaque) override;
+  [[nodiscard]] channel::Expiry expiry() const override;
 
  private:
   channel::OpenedTopic refuse(ipc::TopicState state, std::string_view name,

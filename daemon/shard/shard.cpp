@@ -250,6 +250,9 @@ void Shard::adopt(NewChannel request) {
   settings.client_away = request.client_away;
   slot.channel = std::make_unique<channel::ProducerChannel>(std::move(request.segments), settings,
                                                             request.inherited);
+  if (!slot.instance->refusal().empty()) {
+    slot.channel->tell_refusal(slot.instance->refusal());
+  }
   slot.empty_rounds = 0;
   slot.retired = slot.violated = slot.touched = false;
   slot.rings = {};

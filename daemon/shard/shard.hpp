@@ -132,6 +132,9 @@ class Shard : private kafka::EventHandler {
   /// Profiles' properties have changed: another Kafka instance takes the place of each one's, which
   /// is given nothing more. What it had no answer for in time is submitted again.
   void renew(std::vector<config::KafkaSetup> profiles);
+  /// Only the passwords of these profiles have changed: their Kafka instances go on, and log in with
+  /// the new one from the next connection on.
+  void renew_passwords(std::vector<config::KafkaSetup> profiles);
 
   /// The shard's thread answers in its next round.
   void ask(std::function<void(Standing)> answer);
@@ -200,6 +203,7 @@ class Shard : private kafka::EventHandler {
   void hold_back(Slot& slot, std::uint64_t until_ns);
   void serve_kafka();
   void on_delivery(const kafka::DeliveryReport& report) override;
+  void on_refusal(const kafka::Instance& instance) override;
   void touch(std::uint16_t index);
   void finish_touched();
   void close_drained(std::uint16_t index);

@@ -216,6 +216,14 @@ void Shard::on_delivery(const kafka::DeliveryReport& report) {
   touch(index);
 }
 
+void Shard::on_refusal(const kafka::Instance& instance) {
+  for (Slot& slot : slots_) {
+    if (slot.channel && slot.instance == &instance) {
+      slot.channel->tell_refusal(instance.refusal());
+    }
+  }
+}
+
 void Shard::finish_touched() {
   for (std::size_t i = 0; i < touched_.size(); ++i) {
     const std::uint16_t index = touched_[i];

@@ -41,7 +41,7 @@ constexpr TextDeclaration kDaemonTexts[] = {{"last_reload_refused", 256, TextRol
 constexpr TextDeclaration kShardTexts[] = {{"shard", 8, TextRole::label}};
 constexpr TextDeclaration kProfileTexts[] = {{"cluster", 64, TextRole::label},
                                              {"profile", 64, TextRole::label},
-                                             {"last_error", 256, TextRole::note}};
+                                             {"last_error", 512, TextRole::note}};
 // A topic name has at most 249 bytes.
 constexpr TextDeclaration kTopicTexts[] = {{"cluster", 64, TextRole::label},
                                            {"topic", 256, TextRole::label},

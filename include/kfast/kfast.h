@@ -309,7 +309,7 @@ typedef struct kfast_report {
   int32_t topic;     /**< as returned by kfast_topic */
   int32_t partition; /**< -1 when not known */
   int32_t outcome;   /**< enum kfast_outcome */
-  int32_t error;     /**< 0, or librdkafka's error code: kfast_kafka_error names it */
+  int32_t error;     /**< 0, or librdkafka's error code: see kfast_report_text */
 } kfast_report_t;
 
 /**
@@ -328,6 +328,15 @@ KFAST_API int kfast_reports(kfast_producer_t* producer, kfast_report_t* reports,
  */
 KFAST_API int kfast_reports_opaque(kfast_producer_t* producer, kfast_report_t* reports,
                                    void** opaques, size_t max);
+
+/**
+ * Writes a sentence about the error of `report` into `text`, cut to `text_size` bytes, NUL included:
+ * Kafka's name of it and, for _AUTHENTICATION and _SSL, why the brokers refused kfastd last, in
+ * librdkafka's words. Empty for error 0. 512 bytes are always enough. Returns 0, KFAST_ERR_INVALID
+ * or KFAST_ERR_FORKED.
+ */
+KFAST_API int kfast_report_text(kfast_producer_t* producer, const kfast_report_t* report,
+                                char* text, size_t text_size);
 
 /**
  * Waits for the report of the record at `position`, as a send returned it, whatever order outcomes

@@ -344,6 +344,14 @@ class Producer {
     return code == KFAST_OK ? Expected<void>() : Error(code);
   }
 
+  /// A sentence about a report's error: Kafka's name of it and, where brokers refused the login or
+  /// the TLS handshake, why.
+  [[nodiscard]] std::string report_text(const kfast_report_t& report) {
+    char text[512] = "";
+    static_cast<void>(kfast_report_text(producer_.get(), &report, text, sizeof text));
+    return text;
+  }
+
   [[nodiscard]] std::uint64_t used_bytes() noexcept { return kfast_used_bytes(producer_.get()); }
   [[nodiscard]] std::uint64_t ring_bytes() const noexcept {
     return kfast_ring_bytes(producer_.get());

@@ -25,6 +25,7 @@ class ReadingSink : public daemon::channel::RecordSink {
   daemon::channel::OpenedTopic open_topic(std::string_view name) override;
   daemon::channel::Submission submit(void* topic, daemon::channel::RecordView& record,
                                      std::uint64_t opaque) override;
+  [[nodiscard]] daemon::channel::Expiry expiry() const override { return {}; }
 
   /// The memory that records may lie in.
   void allow(const std::byte* begin, std::uint64_t size) {

@@ -193,13 +193,14 @@ void RecordSender::book(const kfast_report_t& report) {
   const bool is_unknown = report.outcome == KFAST_UNKNOWN;
   ++(is_unknown ? counts_.unknown : counts_.failed);
   const std::string word = is_unknown ? "unknown" : "failed";
-  const std::string name = kfast_kafka_error(report.error);
+  char name[512] = "";
+  static_cast<void>(kfast_report_text(producer_.get(), &report, name, sizeof name));
   Failures& failures = failures_[word + ": " + name];
   if (failures.count++ == 0) {
     failures.first_record = record;
   }
   if (options_.reports) {
-    std::printf("%s %s: %s: record %llu %s\n", word.c_str(), topic, name.c_str(),
+    std::printf("%s %s: %s: record %llu %s\n", word.c_str(), topic, name,
                 static_cast<unsigned long long>(record),
                 is_unknown ? "may be in Kafka" : "is not in Kafka");
   }

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kfast/ipc/refusal.hpp"
+
 namespace kfast::ipc {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31474553'54534146;  // "FASTSEG1" in memory
@@ -151,13 +153,16 @@ struct D2cHeader {
   /// last seen it. For whoever follows it, to tell whether the wall clock was set since; zero: not
   /// known.
   std::atomic<std::int64_t> wall_ahead_ms;
-  std::uint8_t unused[kPage - 4 * kHotLine - 5 * sizeof(std::uint64_t) - sizeof(ChannelOwner)];
+  Refusal refusal;     // for kfast_report_text: nothing is decided by it
+  std::uint8_t unused[kPage - 4 * kHotLine - 5 * sizeof(std::uint64_t) - sizeof(ChannelOwner) -
+                      sizeof(Refusal)];
 };
 static_assert(sizeof(D2cHeader) == kPage && alignof(D2cHeader) == kHotLine);
 static_assert(offsetof(D2cHeader, head) == 128 && offsetof(D2cHeader, taken) == 136);
 static_assert(offsetof(D2cHeader, tail) == 256 && offsetof(D2cHeader, parked) == 384);
 static_assert(offsetof(D2cHeader, delivered) == 512 && offsetof(D2cHeader, owner) == 544);
 static_assert(offsetof(D2cHeader, wall_ahead_ms) == 544 + sizeof(ChannelOwner));
+static_assert(offsetof(D2cHeader, refusal) == 2752);
 
 /// What the daemon says of a topic of the channel, one byte each; read by every send.
 enum class TopicState : std::uint8_t {

@@ -134,6 +134,7 @@ _FUNCTIONS = {
     "kfast_send_wait": (c_int, [c_void_p, POINTER(_Record), c_int, POINTER(_Report)]),
     "kfast_wait": (c_int, [c_void_p, c_int64, c_int, POINTER(_Report)]),
     "kfast_reports_opaque": (c_int, [c_void_p, POINTER(_Report), POINTER(c_void_p), c_size_t]),
+    "kfast_report_text": (c_int, [c_void_p, POINTER(_Report), POINTER(c_char), c_size_t]),
     "kfast_reports": (c_int, [c_void_p, POINTER(_Report), c_size_t]),
     "kfast_flush": (c_int, [c_void_p, c_int]),
     "kfast_flush_to": (c_int, [c_void_p, c_int64, c_int]),
@@ -399,6 +400,12 @@ class Producer:
         report = _Report()
         self._checked(self._lib.kfast_wait(self._handle, position, timeout_ms, byref(report)))
         return _report(report)
+
+    def report_text(self, report: Report) -> str:
+        text = ctypes.create_string_buffer(512)
+        given = byref(_Report(*report))
+        self._checked(self._lib.kfast_report_text(self._handle, given, text, len(text)))
+        return text.value.decode()
 
     def wait_reports(self, count: int, timeout: float = 60) -> list:
         """Waits on the descriptor until at least `count` reports have come; raises TimeoutError."""

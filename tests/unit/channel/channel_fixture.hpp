@@ -65,6 +65,9 @@ class RememberingSink : public RecordSink {
     return answer;
   }
 
+  [[nodiscard]] Expiry expiry() const override { return late; }
+
+  Expiry late{-192, telemetry::FailureReason::timed_out};
   std::vector<std::string> opened;
   std::vector<std::string> values;       // of the accepted records
   std::vector<std::uint32_t> sequences;  // of the accepted records

@@ -261,6 +261,19 @@ TEST_F(ProducerChannelTest, ARecordThatExpiredInTheRingNeverReachesKafkaAndSaysS
   EXPECT_EQ(sink_->values.size(), 1U);
 }
 
+TEST_F(ProducerChannelTest, ARecordThatExpiredWhileBrokersRefusedTheLoginSaysSo) {
+  settings_.delivery_timeout_ms = 1000;
+  open();
+  sink_->late = {-169, telemetry::FailureReason::auth};
+  RecordSpec spec = record("late");
+  spec.sent_ms = kNow - 1001;
+  const std::uint64_t late = client_->send(spec);
+  take();
+  ASSERT_TRUE(channel_->finish_round());
+  EXPECT_EQ(client_->read_reports().records,
+            (std::vector<ReadReport>{{late, 0, Outcome::failed, -169, -1, -1}}));
+}
+
 TEST_F(ProducerChannelTest, WithoutADeliveryTimeoutNothingExpires) {
   open();
   RecordSpec spec = record("old");

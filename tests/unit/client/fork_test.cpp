@@ -45,6 +45,8 @@ TEST_F(OpenProducer, InAForkedChildEveryCallIsRefusedAndTheParentGoesOn) {
     wrong += kfast_send_wait(producer, &record, -1, &report) == KFAST_ERR_FORKED ? 0 : 512;
     wrong += kfast_wait(producer, 0, -1, &report) == KFAST_ERR_FORKED ? 0 : 1024;
     wrong += kfast_reports_opaque(producer, &report, &opaque, 1) == KFAST_ERR_FORKED ? 0 : 2048;
+    char text[8];
+    wrong += kfast_report_text(producer, &report, text, sizeof text) == KFAST_ERR_FORKED ? 0 : 4096;
     kfast_producer_close(producer);
     ::_exit(wrong == 0 ? 0 : 1);
   }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <string>
 
 #include "fake_daemon.hpp"
 
@@ -183,6 +184,29 @@ INSTANTIATE_TEST_SUITE_P(
                     Malformed{"position_wrapped",
                               [](ipc::ReportHead& h) { h.base_position = ~std::uint64_t{7}; }}),
     [](const auto& test) { return std::string(test.param.name); });
+
+TEST_F(OpenProducer, AReportsTextNamesTheErrorAndWhyBrokersRefuse) {
+  open();
+  const std::string why = "ssl://k1:9093/1: certificate verify failed";
+  ipc::put_refusal(channel->d2c().refusal, why.data(), why.size());
+  const auto text_of = [&](std::int32_t error, std::size_t size = 512) {
+    kfast_report_t report{};
+    report.error = error;
+    std::string text(size, 'x');
+    EXPECT_EQ(kfast_report_text(producer, &report, text.data(), size), KFAST_OK);
+    return std::string(text.c_str());
+  };
+  EXPECT_EQ(text_of(-181), "_SSL: " + why);
+  EXPECT_EQ(text_of(-169), "_AUTHENTICATION: " + why);
+  EXPECT_EQ(text_of(-192), "_MSG_TIMED_OUT");
+  EXPECT_EQ(text_of(0), "");
+  EXPECT_EQ(text_of(-181, 9), "_SSL: ss");
+  char text[8];
+  kfast_report_t report{};
+  EXPECT_EQ(kfast_report_text(producer, nullptr, text, sizeof text), KFAST_ERR_INVALID);
+  EXPECT_EQ(kfast_report_text(producer, &report, nullptr, sizeof text), KFAST_ERR_INVALID);
+  EXPECT_EQ(kfast_report_text(producer, &report, text, 0), KFAST_ERR_INVALID);
+}
 
 TEST_F(OpenProducer, ATailThatCannotBeEndsTheChannel) {
   open();

@@ -157,6 +157,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
     static_cast<void>(::read(wake_.get(), &ignored, sizeof ignored));
     instance_->serve(*this, 64);
   }
+  void on_refusal(const Instance& instance) override { refusals_.push_back(instance.refusal()); }
   void on_delivery(const DeliveryReport& report) override {
     (report.purged ? purged_ : delivered_).insert(report.opaque);
     partition_[report.opaque] = report.partition;
@@ -183,6 +184,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
   telemetry::ProfileBlock stats_ = segment_->profile_block("main", "default");
   std::unique_ptr<Instance> instance_;
   rd_kafka_topic_t* topic_ = nullptr;
+  std::vector<std::string> refusals_;
   std::multiset<std::uint64_t> delivered_;
   std::multiset<std::uint64_t> purged_;
   std::map<std::uint64_t, std::int32_t> partition_;

@@ -47,6 +47,11 @@ const char* kfast_strerror(int) {
 const char* kfast_kafka_error(int error) {
   return error == 3 ? "UNKNOWN_TOPIC_OR_PART" : error == -192 ? "_MSG_TIMED_OUT" : "OTHER";
 }
+int kfast_report_text(kfast_producer_t*, const kfast_report_t* report, char* text,
+                      std::size_t text_size) {
+  std::snprintf(text, text_size, "%s", kfast_kafka_error(report->error));
+  return 0;
+}
 const char* kfast_version(void) {
   return "0.0.0";
 }
