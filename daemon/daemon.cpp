@@ -203,12 +203,14 @@ std::string Daemon::take_new_config() {
     }
     return text + ": systemctl restart kfastd, or change it back";
   }
-  for (const config::KafkaSetup& each : changes.profiles) {
-    const auto conf = config::make_producer_conf(each.cluster, each.profile);
-    const std::string why =
-        conf ? config::try_producer(conf->conf.get()) : config::to_text(conf.error().front());
-    if (!why.empty()) {
-      return "profile " + each.profile.name + ": " + why;
+  for (const auto* changed : {&changes.profiles, &changes.passwords}) {
+    for (const config::KafkaSetup& each : *changed) {
+      const auto conf = config::make_producer_conf(each.cluster, each.profile);
+      const std::string why =
+          conf ? config::try_producer(conf->conf.get()) : config::to_text(conf.error().front());
+      if (!why.empty()) {
+        return "profile " + each.profile.name + ": " + why;
+      }
     }
   }
   config_ = read.take();
@@ -221,6 +223,7 @@ std::string Daemon::take_new_config() {
   server_->policy_changed();
   shard_->policy_changed();
   shard_->renew(std::move(changes.profiles));
+  shard_->renew_passwords(std::move(changes.passwords));
   return {};
 }
 

@@ -12,6 +12,15 @@ bool same(const std::vector<Property>& one, const std::vector<Property>& other) 
                     });
 }
 
+std::vector<Property> without_password(std::vector<Property> properties) {
+  std::erase_if(properties, [](const Property& each) { return each.name == "sasl.password"; });
+  return properties;
+}
+
+bool same_but_password(const std::vector<Property>& one, const std::vector<Property>& other) {
+  return same(without_password(one), without_password(other));
+}
+
 void compare_daemon(const Daemon& running, const Daemon& next, std::vector<std::string>& differ) {
   const auto look = [&](const char* key, auto field) {
     if (running.*field != next.*field) {
@@ -39,10 +48,13 @@ Changes changes_between(const Config& running, const Config& next) {
     }
     const Cluster& before = running.clusters.at(profile.cluster);
     const Cluster& after = next.clusters.at(profile.cluster);
-    if (!same(profile.properties, found->second.properties) ||
-        !same(before.properties, after.properties)) {
-      changes.profiles.push_back({after, found->second});
+    if (same(profile.properties, found->second.properties) &&
+        same(before.properties, after.properties)) {
+      continue;
     }
+    const bool password_only = same_but_password(profile.properties, found->second.properties) &&
+                               same_but_password(before.properties, after.properties);
+    (password_only ? changes.passwords : changes.profiles).push_back({after, found->second});
   }
   for (const auto& [name, profile] : next.profiles) {
     if (!running.profiles.contains(name)) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/kafka_conf.hpp"
 #include "shard/shard.hpp"
 
 namespace kfast::daemon::shard {
@@ -35,6 +36,21 @@ void Shard::renew(std::vector<config::KafkaSetup> profiles) {
       Profile& profile = profiles_.find(each.profile.name)->second;
       profile.setup = std::move(each);
       profile.instance->resign();
+    }
+  });
+}
+
+void Shard::renew_passwords(std::vector<config::KafkaSetup> profiles) {
+  auto shared = std::make_shared<std::vector<config::KafkaSetup>>(std::move(profiles));
+  post([this, shared] {
+    for (config::KafkaSetup& each : *shared) {
+      Profile& profile = profiles_.find(each.profile.name)->second;
+      // An instance that takes its place is made of it, too.
+      profile.setup = std::move(each);
+      if (auto conf = config::make_producer_conf(profile.setup.cluster, profile.setup.profile)) {
+        profile.instance->renew_password(config::get_property(conf->conf.get(), "sasl.username"),
+                                         config::get_property(conf->conf.get(), "sasl.password"));
+      }
     }
   });
 }

@@ -20,18 +20,18 @@ def guarded(witness):
 
 
 @pytest.fixture
-def password_file(tmp_path):
+def login_file(tmp_path):
     return tmp_path / "password"
 
 
-def config_of(guarded, user, password_file) -> dict:
+def config_of(guarded, user, login_file) -> dict:
     config = config_for(guarded.login_bootstrap)
     config["clusters"]["main"].update(
         {
             "security.protocol": "SASL_PLAINTEXT",
             "sasl.mechanisms": "PLAIN",
             "sasl.username": user,
-            "sasl.password": {"file": str(password_file)},
+            "sasl.password": {"file": str(login_file)},
         }
     )
     return config
@@ -44,16 +44,16 @@ def reload(kfastd) -> None:
 
 
 def test_a_wrong_password_is_in_the_log_and_the_right_one_delivers_what_waits(
-    guarded, password_file
+    guarded, login_file
 ):
     topic = guarded.topic("wrong-password")
-    password_file.write_text("wrong\n")
-    with Kfastd(config_of(guarded, "first", password_file)) as kfastd:
+    login_file.write_text("wrong\n")
+    with Kfastd(config_of(guarded, "first", login_file)) as kfastd:
         with Worker(kfastd.socket_dir) as worker:
             for n in range(100):
                 worker.send(topic, None, b"%d" % n)
             kfastd.wait_log("Kafka error profile=default .*Authentication")
-            password_file.write_text(LOGINS["first"] + "\n")
+            login_file.write_text(LOGINS["first"] + "\n")
             reload(kfastd)
             assert {each.outcome for each in worker.wait_reports(100)} == {DELIVERED}
         assert LOGINS["first"] not in kfastd.log_text()
@@ -61,15 +61,15 @@ def test_a_wrong_password_is_in_the_log_and_the_right_one_delivers_what_waits(
     assert values == [b"%d" % n for n in range(100)]
 
 
-def test_another_login_under_load_loses_nothing_and_keeps_the_order(guarded, password_file):
+def test_another_login_under_load_loses_nothing_and_keeps_the_order(guarded, login_file):
     topic, count = guarded.topic("rotated"), 60_000
-    password_file.write_text(LOGINS["first"])
-    with Kfastd(config_of(guarded, "first", password_file)) as kfastd:
+    login_file.write_text(LOGINS["first"])
+    with Kfastd(config_of(guarded, "first", login_file)) as kfastd:
         with Worker(kfastd.socket_dir, {"ring.bytes": "256k"}) as worker:
             worker.begin("send_numbered", topic, b"p", count, mark_at=10_000)
             worker.wait_mark()
-            password_file.write_text(LOGINS["second"])
-            kfastd.write_config(config_of(guarded, "second", password_file))
+            login_file.write_text(LOGINS["second"])
+            kfastd.write_config(config_of(guarded, "second", login_file))
             reload(kfastd)
             kfastd.wait_log("Kafka producer replaced profile=default")
             reports = worker.result()

@@ -68,5 +68,28 @@ TEST(Changes, AClustersPropertiesAreThoseOfAllItsProfiles) {
   EXPECT_EQ(changes.profiles.size(), 2U);
 }
 
+Changes between(const std::string& cluster, const std::string& next) {
+  return changes_between(read(file_with(cluster, "")), read(file_with(next, "")));
+}
+
+TEST(Changes, OnlyAPasswordIsApart) {
+  const std::string user = "\"sasl.username\" = \"u\"\n";
+  const Changes changes = between(user + "\"sasl.password\" = \"a\"\n",  //
+                                  user + "\"sasl.password\" = \"b\"\n");
+  EXPECT_TRUE(changes.profiles.empty());
+  ASSERT_EQ(changes.passwords.size(), 1U);
+  EXPECT_EQ(changes.passwords[0].cluster.properties.back().value, "b");
+}
+
+TEST(Changes, APasswordWithAnotherUserOrAnotherPropertyIsAnotherProducer) {
+  const std::string password = "\"sasl.password\" = \"a\"\n";
+  const std::string next = "\"sasl.password\" = \"b\"\n";
+  for (const char* const other : {"\"sasl.username\" = \"v\"\n", "\"client.id\" = \"v\"\n"}) {
+    const Changes changes = between(password, next + other);
+    EXPECT_EQ(changes.profiles.size(), 1U);
+    EXPECT_TRUE(changes.passwords.empty());
+  }
+}
+
 }  // namespace
 }  // namespace kfast::daemon::config
