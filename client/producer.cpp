@@ -19,6 +19,7 @@ constexpr int kMostMessages = 16;
 // librdkafka's numbers (rd_kafka_resp_err_t), stable by its ABI.
 constexpr std::int32_t kErrorSsl = -181;             // _SSL
 constexpr std::int32_t kErrorAuthentication = -169;  // _AUTHENTICATION
+constexpr std::int32_t kErrorCluster = 31;           // CLUSTER_AUTHORIZATION_FAILED
 
 }  // namespace
 
@@ -331,7 +332,8 @@ int Producer::report_text(const kfast_report_t* report, char* text, std::size_t 
     return KFAST_ERR_INVALID;
   }
   char why[ipc::kRefusalText] = "";
-  if (report->error == kErrorAuthentication || report->error == kErrorSsl) {
+  if (report->error == kErrorAuthentication || report->error == kErrorSsl ||
+      report->error == kErrorCluster) {
     channel_.get_refusal(why);
   }
   std::snprintf(text, size, "%s%s%s", report->error == 0 ? "" : kfast_kafka_error(report->error),

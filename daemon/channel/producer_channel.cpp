@@ -20,7 +20,6 @@ using telemetry::TopicCounter;
 
 // librdkafka's numbers (rd_kafka_resp_err_t), stable by its ABI; this folder does not know
 // librdkafka.
-constexpr std::int16_t kErrorTimedOut = -192;        // _MSG_TIMED_OUT
 constexpr std::int16_t kErrorFatal = -150;           // _FATAL
 constexpr std::int16_t kErrorInvalidTimestamp = 32;  // INVALID_TIMESTAMP
 
@@ -134,8 +133,7 @@ Submission ProducerChannel::decide(Topic& topic, RecordView& view, RecordSink& s
   if (settings_.delivery_timeout_ms > 0 &&
       send_times_.expired(view.head.sent_ms, now_ms, settings_.delivery_timeout_ms)) {
     const bool maybe_sent = maybe_sent_until_.has_value();
-    const Expiry expiry =
-        maybe_sent ? Expiry{kErrorTimedOut, FailureReason::timed_out} : sink.expiry();
+    const Expiry expiry = sink.expiry();
     return {Submission::Kind::expired,
             {maybe_sent ? Outcome::unknown : Outcome::failed, expiry.error, -1, -1},
             expiry.reason};

@@ -30,7 +30,8 @@ std::string_view reason_of(std::string_view text) {
 }
 
 rd_kafka_resp_err_t login_error_of(rd_kafka_resp_err_t code, std::string_view text) {
-  if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
+  if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+      code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED) {
     return code;
   }
   const bool alert = code == RD_KAFKA_RESP_ERR__TRANSPORT && is_part("SSL alert number", text);

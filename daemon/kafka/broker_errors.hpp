@@ -17,8 +17,9 @@ namespace kfast::daemon::kafka {
 [[nodiscard]] std::string_view reason_of(std::string_view text);
 
 /// _AUTHENTICATION or _SSL where the error says that a login or a TLS handshake was refused, by
-/// either side, else no error. A broker that does not take our certificate says so after the
-/// handshake, which librdkafka calls _TRANSPORT.
+/// either side, CLUSTER_AUTHORIZATION_FAILED where our user may write no topic at all, else no
+/// error. A broker that does not take our certificate says so after the handshake, which librdkafka
+/// calls _TRANSPORT.
 [[nodiscard]] rd_kafka_resp_err_t login_error_of(rd_kafka_resp_err_t code, std::string_view text);
 
 /// librdkafka tries a login, and all else, again and again for ever. Used by one thread.
@@ -39,7 +40,7 @@ class BrokerErrors {
   /// True from the first error until the next delivery.
   [[nodiscard]] bool troubled() const noexcept { return troubled_; }
 
-  /// Why brokers refuse us, _AUTHENTICATION or _SSL, or no error.
+  /// Why brokers refuse us, as login_error_of() says it, or no error.
   [[nodiscard]] rd_kafka_resp_err_t login_error() const noexcept { return login_error_; }
 
   /// The last words of a refused login; they outlive a delivery.

@@ -234,12 +234,21 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
 
 void Instance::note_fatal() {
   std::array<char, 512> why{};
-  if (fatal_ || rd_kafka_fatal_error(rk_, why.data(), why.size()) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+  if (fatal_) {
+    return;
+  }
+  const rd_kafka_resp_err_t code = rd_kafka_fatal_error(rk_, why.data(), why.size());
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     return;
   }
   fatal_ = true;
   brokers_.clear();  // those of the instance that follows take their place
-  spdlog::error(
+  // An instance that ends at once is followed by the next one, which knows what was said.
+  if (!errors_.note(code, why.data())) {
+    return;
+  }
+  telemetry::process_log().log(
+      spdlog::level::err, "fatal:" + profile_,
       "fatal Kafka error profile={} cluster={}: {}; what has no outcome is taken back from the "
       "rings and sent again by a new producer",
       profile_, cluster_, why.data());
@@ -253,10 +262,10 @@ void Instance::on_error_event(rd_kafka_event_t* event, EventHandler& handler) {
     all_brokers_down_ = true;
     stats_.set(ProfileCounter::all_brokers_down, 1);
   }
-  const std::string refusal = errors_.refusal();
-  const bool news = errors_.note(code, text);
   note_fatal();
-  if (errors_.refusal() != refusal) {
+  const bool news = errors_.note(code, text);
+  if (errors_.refusal() != told_refusal_) {
+    told_refusal_ = errors_.refusal();
     handler.on_refusal(*this);
   }
   // What follows from a refused login must not take the place of why it is refused.
@@ -290,7 +299,8 @@ void Instance::on_log_event(rd_kafka_event_t* event) {
   const char* text = nullptr;
   int level = 0;
   if (rd_kafka_event_log(event, &facility, &text, &level) == 0) {
-    if (std::string_view(facility) == "FAIL" && level < kDebugLevel) {
+    const std::string_view what = facility;
+    if ((what == "FAIL" || what == "FATAL") && level < kDebugLevel) {
       return;  // it comes as an error event, too
     }
     telemetry::process_log().log(level_of(level), "librdkafka:" + profile_ + ":" + facility,

@@ -118,6 +118,12 @@ class Instance {
   /// are out get an outcome.
   [[nodiscard]] bool fatal() const noexcept { return fatal_; }
 
+  /// Takes the place of `former`, which ended by a fatal error: what that one was refused is no news.
+  void follow(const Instance& former) {
+    errors_ = former.errors_;
+    told_refusal_ = former.told_refusal_;
+  }
+
   /// Another instance is to take its place: from now on it is given nothing.
   void resign() noexcept { resigned_ = true; }
   /// Whether it takes records.
@@ -125,7 +131,7 @@ class Instance {
 
   /// Why brokers refused us last, in librdkafka's words; empty where they never did.
   [[nodiscard]] const std::string& refusal() const noexcept { return errors_.refusal(); }
-  /// The same as a code, _AUTHENTICATION or _SSL; no error after a delivery.
+  /// The same as a code, as login_error_of() says it; no error after a delivery.
   [[nodiscard]] rd_kafka_resp_err_t login_error() const noexcept { return errors_.login_error(); }
 
   /// From when no broker could be reached until the next delivery.
@@ -173,6 +179,7 @@ class Instance {
   bool resigned_ = false;
   bool all_brokers_down_ = false;
   BrokerErrors errors_;
+  std::string told_refusal_;
 };
 
 /// The counter that an error of Kafka's or librdkafka's belongs to.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "shard/shard.hpp"
+#include "telemetry/process_log.hpp"
 
 namespace kfast::daemon::shard {
 namespace {
@@ -56,8 +57,12 @@ void Shard::replace_ended(const std::string& name, Profile& profile) {
   profile.ready = true;
   if (kept->fatal()) {
     profile.stats.add(telemetry::ProfileCounter::instances_replaced);
+    profile.instance->follow(*kept);
+    telemetry::process_log().log(spdlog::level::warn, "replaced:" + name,
+                                 "Kafka producer replaced profile={}", name);
+  } else {
+    spdlog::warn("Kafka producer replaced profile={}", name);
   }
-  spdlog::warn("Kafka producer replaced profile={}", name);
   take_again(*kept, *profile.instance);
   profile.former_ended =
       std::async(std::launch::async, [kept = std::move(kept)]() mutable { kept.reset(); });

@@ -331,8 +331,8 @@ KFAST_API int kfast_reports_opaque(kfast_producer_t* producer, kfast_report_t* r
 
 /**
  * Writes a sentence about the error of `report` into `text`, cut to `text_size` bytes, NUL included:
- * Kafka's name of it and, for _AUTHENTICATION and _SSL, why the brokers refused kfastd last, in
- * librdkafka's words. Empty for error 0. 512 bytes are always enough. Returns 0, KFAST_ERR_INVALID
+ * Kafka's name of it and, for _AUTHENTICATION, _SSL and CLUSTER_AUTHORIZATION_FAILED, why the
+ * brokers refused kfastd last, in librdkafka's words. Empty for error 0. 512 bytes are always enough. Returns 0, KFAST_ERR_INVALID
  * or KFAST_ERR_FORKED.
  */
 KFAST_API int kfast_report_text(kfast_producer_t* producer, const kfast_report_t* report,

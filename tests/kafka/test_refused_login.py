@@ -7,7 +7,7 @@ import pytest
 
 from harness import kfastctl
 from harness.daemon import Kfastd
-from harness.kfast import DELIVERED, FAILED
+from harness.kfast import DELIVERED, FAILED, UNKNOWN
 from harness.worker import Worker
 
 IMPATIENT = {"message.timeout.ms": 3000, "reconnect.backoff.max.ms": 500, "linger.ms": 0}
@@ -67,3 +67,25 @@ def test_why_brokers_refuse_is_at_the_record_and_in_stat_and_in_one_line_of_the_
         while worker.send_wait(secure.allowed, None, b"v").outcome != DELIVERED:
             pass
         assert len([line for line in kfastd.log_lines() if wrong.words in line]) <= 2
+
+
+def test_a_user_who_may_write_nothing_is_told_so_at_the_record_and_in_one_line_of_the_log(
+    secure, password_file
+):
+    topic, user = secure.topic("described"), "user2"
+    secure.witness.set_password(user, "pa55word-of-user2")
+    secure.witness.allow(user, ["DESCRIBE"], topic)
+    password_file.write_text("pa55word-of-user2")
+    config = secure.config(password_file, IMPATIENT)
+    config["clusters"]["main"]["sasl.username"] = user
+    words = "Failed to acquire idempotence PID"
+    with Kfastd(config) as kfastd, Worker(kfastd.socket_dir) as worker:
+        report = worker.send_wait(topic, None, b"refused")
+        # To librdkafka it is a fatal error, so its producer was replaced and nothing is certain.
+        assert report.outcome == UNKNOWN
+        assert worker.report_text(report).startswith("CLUSTER_AUTHORIZATION_FAILED: " + words)
+        assert len([line for line in kfastd.log_lines() if words in line]) == 1
+        secure.witness.allow(user, ["WRITE"], topic)
+        while worker.send_wait(topic, None, b"allowed").outcome != DELIVERED:
+            pass
+    assert [record.value for record in secure.witness.read(topic, count=1)] == [b"allowed"]

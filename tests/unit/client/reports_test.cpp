@@ -198,6 +198,7 @@ TEST_F(OpenProducer, AReportsTextNamesTheErrorAndWhyBrokersRefuse) {
   };
   EXPECT_EQ(text_of(-181), "_SSL: " + why);
   EXPECT_EQ(text_of(-169), "_AUTHENTICATION: " + why);
+  EXPECT_EQ(text_of(31), "CLUSTER_AUTHORIZATION_FAILED: " + why);
   EXPECT_EQ(text_of(-192), "_MSG_TIMED_OUT");
   EXPECT_EQ(text_of(0), "");
   EXPECT_EQ(text_of(-181, 9), "_SSL: ss");
