@@ -153,7 +153,7 @@ struct D2cHeader {
   /// last seen it. For whoever follows it, to tell whether the wall clock was set since; zero: not
   /// known.
   std::atomic<std::int64_t> wall_ahead_ms;
-  Refusal refusal;     // for kfast_report_text: nothing is decided by it
+  Refusal refusal;  // for kfast_report_text: nothing is decided by it
   std::uint8_t unused[kPage - 4 * kHotLine - 5 * sizeof(std::uint64_t) - sizeof(ChannelOwner) -
                       sizeof(Refusal)];
 };
