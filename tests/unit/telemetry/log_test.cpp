@@ -170,10 +170,32 @@ TEST(StderrSink, AReaderThatHangsLosesLinesAndHoldsNobodyUp) {
   EXPECT_EQ(read_all(), line + line);
   log.info("read again");
   EXPECT_EQ(read_all(),
-            "<4>3 lines of the log were lost here: its reader did not take them\n"
+            "<4>3 lines of the log were lost here: its reader or its disk did not take "
+            "them\n"
             "<6>read again\n");
   log.info("on");
   EXPECT_EQ(read_all(), "<6>on\n");
+}
+
+TEST(StderrSink, AFullDiskLosesLinesAndTheirNumberIsSaidWhenThereIsRoom) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const ipc::Fd reading(ends[0]);
+  const ipc::Fd room(ends[1]);
+  const ipc::Fd written(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  ASSERT_TRUE(written.valid());
+  spdlog::logger log("test", std::make_shared<StderrSink>(written.get()));
+  log.set_formatter(std::make_unique<LineFormatter>(true));
+  log.info("one");
+  log.info("two");
+  ASSERT_GE(::dup2(room.get(), written.get()), 0);
+  log.info("three");
+  std::string text(4096, '\0');
+  const ssize_t size = ::read(reading.get(), text.data(), text.size());
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  EXPECT_EQ(text,
+            "<4>2 lines of the log were lost here: its reader or its disk did not take them\n"
+            "<6>three\n");
 }
 
 }  // namespace
