@@ -17,6 +17,7 @@
 #include "kfast/ipc/atomics.hpp"
 #include "kfast/ipc/done_bits.hpp"
 #include "kfast/ipc/doorbell.hpp"
+#include "kfast/ipc/frame.hpp"
 #include "kfast/ipc/refusal.hpp"
 #include "kfast/ipc/ring.hpp"
 #include "kfast/ipc/wire.hpp"
@@ -134,6 +135,18 @@ class ProducerChannel {
     return !finished_taking() &&
            (reader_.unread() > 0 ||
             segments_.c2d_header().tail.load(std::memory_order_relaxed) != reader_.seen());
+  }
+
+  /// Whether half of the ring, or about half of the client's credit, is in use, by the client's
+  /// word: more may not wait in it. `record_bytes`: about what a record takes up, not 0.
+  [[nodiscard]] bool half_full(std::uint64_t record_bytes) const {
+    const std::uint64_t tail = segments_.c2d_header().tail.load(std::memory_order_relaxed);
+    if (tail - reader_.head() >= segments_.geometry.c2d_ring_bytes / 2) {
+      return true;
+    }
+    return settings_.reports != ipc::ReportsMode::none &&
+           without_outcome_ + (tail - reader_.taken()) / record_bytes >=
+               ipc::report_credit(segments_.geometry.d2c_ring_bytes, 0) / 2;
   }
 
   [[nodiscard]] bool finished_taking() const {

@@ -33,6 +33,7 @@ void compare_daemon(const Daemon& running, const Daemon& next, std::vector<std::
   look("shards", &Daemon::shards);
   look("spin_us", &Daemon::spin_us);
   look("nap_us", &Daemon::nap_us);
+  look("max_linger_ms", &Daemon::max_linger_ms);
 }
 
 }  // namespace

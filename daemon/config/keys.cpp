@@ -30,6 +30,11 @@ constexpr auto keys = std::to_array<Key>({
     {Section::daemon, "nap_us", Type::integer, 0, 1'000, "",
      "Most microseconds that a shard naps between rounds; no naps where linger.ms is 0.",
      &Daemon::nap_us},
+    {Section::daemon, "max_linger_ms", Type::integer, 0, 60'000, "",
+     "Most milliseconds that records stay in their rings where they are spread over so many topics "
+     "that Kafka requests for them would take more than an eighth of a processor; 0, and profiles "
+     "with linger.ms = 0: they never do.",
+     &Daemon::max_linger_ms},
 
     {Section::profiles,
      "cluster",

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 namespace kfast::daemon::kafka {
@@ -133,14 +133,35 @@ std::optional<std::vector<BrokerFigures>> brokers_in(std::string_view statistics
   return std::move(reader.brokers);
 }
 
-bool BrokerStatistics::show(std::string_view statistics) {
-  const auto brokers = brokers_in(statistics);
+void add(BrokerFigures& to, const BrokerFigures& other) {
+  for (const Field& field : kFields) {
+    std::uint64_t& value = to.values[at(field.counter)];
+    const std::uint64_t more = other.values[at(field.counter)];
+    value = field.window.empty() ? value + more : std::max(value, more);
+  }
+  std::uint64_t& up = to.values[at(BrokerCounter::up)];
+  if (other.values[at(BrokerCounter::up)] < up) {
+    up = 0;
+    to.state = other.state;
+  }
+}
+
+bool BrokerStatistics::show(std::size_t producer, std::string_view statistics) {
+  auto brokers = brokers_in(statistics);
   if (!brokers) {
     return false;
   }
-  std::set<std::string_view> seen;
-  for (const BrokerFigures& broker : *brokers) {
-    seen.insert(broker.name);
+  latest_[producer] = std::move(*brokers);
+  std::map<std::string_view, BrokerFigures> all;
+  for (const auto& [each, figures] : latest_) {
+    for (const BrokerFigures& broker : figures) {
+      const auto [found, is_new] = all.try_emplace(broker.name, broker);
+      if (!is_new) {
+        add(found->second, broker);
+      }
+    }
+  }
+  for (const auto& [name, broker] : all) {
     auto found = shown_.find(broker.name);
     if (found == shown_.end()) {
       found =
@@ -158,7 +179,7 @@ bool BrokerStatistics::show(std::string_view statistics) {
       shown.block.set_note("state", broker.state);
     }
   }
-  std::erase_if(shown_, [&](const auto& entry) { return !seen.contains(entry.first); });
+  std::erase_if(shown_, [&](const auto& entry) { return !all.contains(entry.first); });
   return true;
 }
 

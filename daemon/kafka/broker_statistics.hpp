@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -25,17 +26,25 @@ struct BrokerFigures {
 /// further than them: what follows is as long as there are partitions. Nothing: it is malformed.
 [[nodiscard]] std::optional<std::vector<BrokerFigures>> brokers_in(std::string_view statistics);
 
+/// Adds what another producer says of the same broker: counts are added up, of times the longest
+/// counts, and it is up where it is for both.
+void add(BrokerFigures& to, const BrokerFigures& other);
+
 /// The blocks of one instance's brokers. Used by the shard's thread; the segment outlives it.
 class BrokerStatistics {
  public:
   BrokerStatistics(telemetry::StatsSegment& segment, std::string cluster, std::string profile)
       : segment_(segment), cluster_(std::move(cluster)), profile_(std::move(profile)) {}
 
-  /// Shows a document's brokers; one that is not in it any more is not shown any more. False: it
-  /// is malformed, and nothing has changed.
-  [[nodiscard]] bool show(std::string_view statistics);
+  /// Shows the brokers in a document of one of the instance's producers, together with what the
+  /// others said last; one that is in none any more is not shown any more. False: it is malformed,
+  /// and nothing has changed.
+  [[nodiscard]] bool show(std::size_t producer, std::string_view statistics);
   /// Shows none any more.
-  void clear() { shown_.clear(); }
+  void clear() {
+    shown_.clear();
+    latest_.clear();
+  }
 
  private:
   struct Shown {
@@ -45,6 +54,7 @@ class BrokerStatistics {
   telemetry::StatsSegment& segment_;
   std::string cluster_;
   std::string profile_;
+  std::map<std::size_t, std::vector<BrokerFigures>> latest_;  // by producer
   std::map<std::string, Shown> shown_;
 };
 

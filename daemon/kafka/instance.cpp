@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/chrono.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <string_view>
@@ -16,7 +17,9 @@ namespace {
 using ipc::Outcome;
 using telemetry::ProfileCounter;
 
-constexpr std::uint64_t kWakeIncrement = 1;
+constexpr std::size_t kTopicsOfEach = 250;
+constexpr std::size_t kMostProducers = 8;
+constexpr std::int64_t kCountEveryMs = 1000;
 constexpr int kDebugLevel = 7;  // syslog's
 
 spdlog::level::level_enum level_of(int syslog_level) {
@@ -32,19 +35,22 @@ spdlog::level::level_enum level_of(int syslog_level) {
 }  // namespace
 
 Instance::Instance(config::ProducerConf conf, std::string cluster, std::string profile,
-                   telemetry::ProfileBlock& stats, telemetry::StatsSegment& segment)
+                   telemetry::ProfileBlock& stats, telemetry::StatsSegment& segment,
+                   std::int64_t most_linger_ms)
     : conf_(std::move(conf)),
       cluster_(std::move(cluster)),
       profile_(std::move(profile)),
       stats_(stats),
-      brokers_(segment, cluster_, profile_) {}
+      brokers_(segment, cluster_, profile_),
+      linger_({conf_.linger_ms, most_linger_ms, conf_.message_timeout_ms}) {}
 
 Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, std::string cluster,
                                                    std::string profile, int wake_fd,
                                                    telemetry::ProfileBlock& stats,
-                                                   telemetry::StatsSegment& segment) {
-  std::unique_ptr<Instance> self(
-      new Instance(std::move(conf), std::move(cluster), std::move(profile), stats, segment));
+                                                   telemetry::StatsSegment& segment,
+                                                   std::int64_t most_linger_ms) {
+  std::unique_ptr<Instance> self(new Instance(std::move(conf), std::move(cluster),
+                                              std::move(profile), stats, segment, most_linger_ms));
   std::array<char, 512> why{};
   rd_kafka_conf_t* raw = self->conf_.conf.get();
   rd_kafka_conf_set_events(
@@ -60,51 +66,99 @@ Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, st
                                          why.size()) != RD_KAFKA_CONF_OK) {
     return Failure{std::string(why.data())};
   }
-  self->rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, raw, why.data(), why.size());
-  if (self->rk_ == nullptr) {
-    return Failure{"profile " + self->profile_ + ": librdkafka says: " + why.data()};
+  self->wake_fd_ = wake_fd;
+  auto first = Producer::create(raw, wake_fd);
+  if (!first) {
+    return Failure{"profile " + self->profile_ + ": librdkafka says: " + first.error()};
   }
-  static_cast<void>(self->conf_.conf.release());  // rd_kafka_new has taken it over
-  self->queue_ = rd_kafka_queue_get_main(self->rk_);
-  // Log lines go where delivery reports go, so that one thread sees them all.
-  rd_kafka_set_log_queue(self->rk_, self->queue_);
-  // Written when the queue goes from empty to not empty: serve() must drain it.
-  rd_kafka_queue_io_event_enable(self->queue_, wake_fd, &kWakeIncrement, sizeof kWakeIncrement);
+  self->producers_.push_back(first.take());
   return self;
 }
 
 Instance::~Instance() {
   for (auto& [name, topic] : topics_) {
-    rd_kafka_topic_destroy(topic.handle);
+    topic.handle.reset();
   }
-  if (queue_ != nullptr) {
-    rd_kafka_queue_io_event_enable(queue_, -1, nullptr, 0);
-    rd_kafka_queue_destroy(queue_);
-  }
-  if (rk_ != nullptr) {
-    rd_kafka_destroy(rk_);
-  }
+  producers_.clear();  // what its topics' partitioners look at is still there
 }
 
-rd_kafka_topic_t* Instance::topic(std::string_view name) {
+Producer& Instance::producer_for_topic() {
+  const auto least = std::min_element(
+      producers_.begin(), producers_.end(),
+      [](const Producer& one, const Producer& other) { return one.topics < other.topics; });
+  if (least->topics < kTopicsOfEach || producers_.size() == kMostProducers) {
+    return *least;
+  }
+  auto further = Producer::create(conf_.conf.get(), wake_fd_);
+  if (!further) {
+    telemetry::process_log().log(spdlog::level::warn, "further_producer:" + profile_,
+                                 "no further Kafka producer for more topics profile={}: {}; they "
+                                 "are added to the others",
+                                 profile_, further.error());
+    return *least;
+  }
+  producers_.push_back(further.take());
+  return producers_.back();
+}
+
+Topic* Instance::topic(std::string_view name) {
   const auto found = topics_.find(std::string(name));
   if (found != topics_.end()) {
-    return found->second.handle;
+    return &found->second;
   }
   std::string copy(name);
+  Producer& producer = producer_for_topic();
   Topic topic;
+  topic.producer = producer.get();
   rd_kafka_topic_conf_t* conf = nullptr;
   if (sticky_) {
     topic.sticky = std::make_unique<StickyPartitioner::Topic>(*sticky_);
-    conf = rd_kafka_default_topic_conf_dup(rk_);
+    conf = rd_kafka_default_topic_conf_dup(producer.get());
     StickyPartitioner::install(conf);
     rd_kafka_topic_conf_set_opaque(conf, topic.sticky.get());
   }
-  topic.handle = rd_kafka_topic_new(rk_, copy.c_str(), conf);
-  if (topic.handle == nullptr) {
+  topic.handle.reset(rd_kafka_topic_new(producer.get(), copy.c_str(), conf));
+  if (!topic.handle) {
     return nullptr;  // librdkafka has destroyed the configuration
   }
-  return topics_.emplace(std::move(copy), std::move(topic)).first->second.handle;
+  ++producer.topics;
+  return &topics_.emplace(std::move(copy), std::move(topic)).first->second;
+}
+
+void Instance::round_took_all() {
+  if (!holds_ && linger_.is_over(now_ms_)) {
+    linger_.next(now_ms_, partitions_of_each());
+    holds_ = linger_.holds(now_ms_);
+    show_linger();
+  }
+}
+
+void Instance::round_begins(std::int64_t now_ms) {
+  if (sticky_) {
+    sticky_->round_begins(linger_.partition_ms(now_ms));
+  }
+  now_ms_ = now_ms;
+  const bool held = std::exchange(holds_, linger_.holds(now_ms));
+  if (held && !holds_) {
+    show_linger();
+  }
+}
+
+void Instance::show_linger() {
+  stats_.set(ProfileCounter::ring_linger,
+             holds_ ? static_cast<std::uint64_t>(linger_.length_ms()) : 0);
+}
+
+std::uint64_t Instance::partitions_of_each() {
+  // They change when topics are new, and it is a walk over all of them.
+  if (now_ms_ - counted_ms_ >= kCountEveryMs) {
+    counted_ms_ = now_ms_;
+    partitions_ = 0;
+    for (const auto& [name, topic] : topics_) {
+      partitions_ += topic.sticky ? topic.sticky->partitions() : 1;
+    }
+  }
+  return partitions_ / producers_.size();
 }
 
 rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
@@ -112,7 +166,7 @@ rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
   std::array<rd_kafka_vu_t, 8> vus;
   std::size_t n = 0;
   vus[n].vtype = RD_KAFKA_VTYPE_RKT;
-  vus[n++].u.rkt = request.topic;
+  vus[n++].u.rkt = request.topic->handle.get();
   vus[n].vtype = RD_KAFKA_VTYPE_PARTITION;
   vus[n++].u.i32 = request.partition;
   // A copy, always: the ring belongs to the client, which may scribble on it while librdkafka sums
@@ -133,7 +187,7 @@ rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
     vus[n].vtype = RD_KAFKA_VTYPE_HEADERS;
     vus[n++].u.headers = request.headers.get();
   }
-  rd_kafka_error_t* error = rd_kafka_produceva(rk_, vus.data(), n);
+  rd_kafka_error_t* error = rd_kafka_produceva(request.topic->producer, vus.data(), n);
   if (error != nullptr) {
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     rd_kafka_error_destroy(error);
@@ -148,8 +202,16 @@ rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
 }
 
 bool Instance::serve(EventHandler& handler, int max_events) {
+  bool more = false;
+  for (std::size_t i = 0; i < producers_.size(); ++i) {
+    more = serve_one(i, handler, max_events) || more;
+  }
+  return more;
+}
+
+bool Instance::serve_one(std::size_t producer, EventHandler& handler, int max_events) {
   for (int n = 0; n < max_events; ++n) {
-    rd_kafka_event_t* event = rd_kafka_queue_poll(queue_, 0);
+    rd_kafka_event_t* event = rd_kafka_queue_poll(producers_[producer].events(), 0);
     if (event == nullptr) {
       return false;
     }
@@ -164,7 +226,7 @@ bool Instance::serve(EventHandler& handler, int max_events) {
         on_log_event(event);
         break;
       case RD_KAFKA_EVENT_STATS:
-        on_statistics_event(event);
+        on_statistics_event(producer, event);
         break;
       default:
         break;
@@ -175,6 +237,7 @@ bool Instance::serve(EventHandler& handler, int max_events) {
 }
 
 void Instance::on_delivery_event(rd_kafka_event_t* event, EventHandler& handler) {
+  linger_.request_ended();  // librdkafka makes one event of one batch
   std::array<const rd_kafka_message_t*, 256> messages{};
   for (;;) {
     const std::size_t count = rd_kafka_event_message_array(event, messages.data(), messages.size());
@@ -191,6 +254,7 @@ void Instance::on_delivery_event(rd_kafka_event_t* event, EventHandler& handler)
 void Instance::publish_gauges() {
   stats_.set(ProfileCounter::in_flight_messages, in_flight_);
   stats_.set(ProfileCounter::topics, topics_.size());
+  stats_.set(ProfileCounter::producers, producers_.size());
 }
 
 DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
@@ -237,7 +301,12 @@ void Instance::note_fatal() {
   if (fatal_) {
     return;
   }
-  const rd_kafka_resp_err_t code = rd_kafka_fatal_error(rk_, why.data(), why.size());
+  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+  for (const Producer& each : producers_) {
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      code = rd_kafka_fatal_error(each.get(), why.data(), why.size());
+    }
+  }
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     return;
   }
@@ -283,14 +352,24 @@ void Instance::on_error_event(rd_kafka_event_t* event, EventHandler& handler) {
 }
 
 void Instance::renew_password(const std::string& user, const std::string& password) {
-  if (rd_kafka_error_t* error =
-          rd_kafka_sasl_set_credentials(rk_, user.c_str(), password.c_str())) {
-    spdlog::error("librdkafka does not take the new password profile={}: {}", profile_,
-                  rd_kafka_error_string(error));
-    rd_kafka_error_destroy(error);
-    return;
+  // For producers that come later. The value was checked where the file was read.
+  std::array<char, 512> why{};
+  static_cast<void>(rd_kafka_conf_set(conf_.conf.get(), "sasl.password", password.c_str(),
+                                      why.data(), why.size()));
+  bool taken = true;
+  for (const Producer& each : producers_) {
+    if (rd_kafka_error_t* error =
+            rd_kafka_sasl_set_credentials(each.get(), user.c_str(), password.c_str())) {
+      spdlog::error("librdkafka does not take the new password profile={}: {}", profile_,
+                    rd_kafka_error_string(error));
+      rd_kafka_error_destroy(error);
+      taken = false;
+    }
   }
   errors_.look_again();
+  if (!taken) {
+    return;
+  }
   spdlog::info("new Kafka password profile={}: used from the next connection on", profile_);
 }
 
@@ -308,8 +387,8 @@ void Instance::on_log_event(rd_kafka_event_t* event) {
   }
 }
 
-void Instance::on_statistics_event(rd_kafka_event_t* event) {
-  if (!fatal_ && !brokers_.show(rd_kafka_event_stats(event))) {
+void Instance::on_statistics_event(std::size_t producer, rd_kafka_event_t* event) {
+  if (!fatal_ && !brokers_.show(producer, rd_kafka_event_stats(event))) {
     telemetry::process_log().log(spdlog::level::warn, "statistics:" + profile_,
                                  "librdkafka's statistics are not understood profile={}", profile_);
   }
@@ -318,17 +397,25 @@ void Instance::on_statistics_event(rd_kafka_event_t* event) {
 void Instance::hurry() {
   // With delivery events a flush cannot wait for reports; what counts is that linger is ignored
   // while it runs.
-  static_cast<void>(rd_kafka_flush(rk_, 1));
+  for (const Producer& each : producers_) {
+    static_cast<void>(rd_kafka_flush(each.get(), 1));
+  }
 }
 
 // Without the flag it waits for every broker thread, and one that looks up a name may take long.
 void Instance::begin_purge(bool in_requests) {
-  static_cast<void>(rd_kafka_purge(rk_, RD_KAFKA_PURGE_F_NON_BLOCKING | RD_KAFKA_PURGE_F_QUEUE |
-                                            (in_requests ? RD_KAFKA_PURGE_F_INFLIGHT : 0)));
+  for (const Producer& each : producers_) {
+    static_cast<void>(
+        rd_kafka_purge(each.get(), RD_KAFKA_PURGE_F_NON_BLOCKING | RD_KAFKA_PURGE_F_QUEUE |
+                                       (in_requests ? RD_KAFKA_PURGE_F_INFLIGHT : 0)));
+  }
 }
 
 void Instance::purge() {
-  static_cast<void>(rd_kafka_purge(rk_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT));
+  for (const Producer& each : producers_) {
+    static_cast<void>(
+        rd_kafka_purge(each.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT));
+  }
 }
 
 }  // namespace kfast::daemon::kafka

@@ -1,4 +1,4 @@
-// One librdkafka producer: its topics, its events, its end.
+// One profile's producers of librdkafka: their topics, their events, their end.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -9,11 +9,14 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "config/kafka_conf.hpp"
 #include "config/result.hpp"
 #include "kafka/broker_errors.hpp"
 #include "kafka/broker_statistics.hpp"
+#include "kafka/producer.hpp"
+#include "kafka/ring_linger.hpp"
 #include "kafka/sticky_partitioner.hpp"
 #include "kfast/ipc/fd.hpp"
 #include "kfast/ipc/frame.hpp"
@@ -27,9 +30,20 @@ struct HeadersDelete {
 };
 using Headers = std::unique_ptr<rd_kafka_headers_t, HeadersDelete>;
 
+struct TopicDelete {
+  void operator()(rd_kafka_topic_t* topic) const noexcept { rd_kafka_topic_destroy(topic); }
+};
+
+/// A topic of one instance, which owns it.
+struct Topic {
+  rd_kafka_t* producer = nullptr;
+  std::unique_ptr<rd_kafka_topic_t, TopicDelete> handle;
+  std::unique_ptr<StickyPartitioner::Topic> sticky;  // librdkafka holds its address
+};
+
 /// A record as librdkafka takes it. Key and value are copied during the call, once.
 struct ProduceRequest {
-  rd_kafka_topic_t* topic = nullptr;
+  Topic* topic = nullptr;
   std::int32_t partition = RD_KAFKA_PARTITION_UA;
   std::int64_t timestamp_ms = 0;
   const void* key = nullptr;  // nullptr: null key
@@ -65,32 +79,40 @@ class EventHandler {
   virtual void on_refusal(const Instance& instance) = 0;
 };
 
+/// It begins with one producer. librdkafka's work for a request grows with the partitions that a
+/// producer knows, so another one is made for each 250 topics, up to eight, each with connections to
+/// the brokers and threads of its own. A topic stays with its producer, so order is kept.
+///
 /// Lifecycle: one thread creates it, produces, and serves its events (the shard's). Destruction may
 /// block on librdkafka's own threads; purge() and serve() first. Never used across fork().
 class Instance {
  public:
   /// `wake_fd` becomes readable when serve() has something to do: non-blocking, written by
-  /// librdkafka. It, `stats` and `segment` outlive this. On failure: librdkafka's message.
+  /// librdkafka. It, `stats` and `segment` outlive this. `most_linger_ms`: how long records of many
+  /// topics may stay in their rings, 0: not at all. On failure: librdkafka's message.
   [[nodiscard]] static Result<std::unique_ptr<Instance>> create(config::ProducerConf conf,
                                                                 std::string cluster,
                                                                 std::string profile, int wake_fd,
                                                                 telemetry::ProfileBlock& stats,
-                                                                telemetry::StatsSegment& segment);
+                                                                telemetry::StatsSegment& segment,
+                                                                std::int64_t most_linger_ms);
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
   ~Instance();
 
-  /// The handle of a topic, made at its first use so that its metadata is on the way before the
-  /// first record, and kept until the instance ends: librdkafka frees no topic before, whoever
-  /// gives its handle back. Null when librdkafka refuses the name.
-  [[nodiscard]] rd_kafka_topic_t* topic(std::string_view name);
+  /// A topic, made at its first use so that its metadata is on the way before the first record, and
+  /// kept until the instance ends: librdkafka frees no topic before, whoever gives its handle back.
+  /// Null when librdkafka refuses the name.
+  [[nodiscard]] Topic* topic(std::string_view name);
 
   /// Says what time it is, in ms of a clock that never goes back, before a round's records.
-  void round_begins(std::int64_t now_ms) {
-    if (sticky_) {
-      sticky_->round_begins(now_ms);
-    }
-  }
+  void round_begins(std::int64_t now_ms);
+  /// Whether records for this instance stay in their rings in this round.
+  [[nodiscard]] bool holds() const noexcept { return holds_; }
+  /// For how long from the beginning of the round, in ms. Only while holds().
+  [[nodiscard]] std::int64_t holds_for_ms() const noexcept { return linger_.until_ms() - now_ms_; }
+  /// After a round that left nothing to take at once.
+  void round_took_all();
 
   /// Hands a record over. RD_KAFKA_RESP_ERR_NO_ERROR: an outcome will come. Else it was not taken
   /// and the code says why.
@@ -140,6 +162,7 @@ class Instance {
   /// Shows how much is in flight; once a round, not once a record.
   void publish_gauges();
 
+  [[nodiscard]] std::size_t producers() const noexcept { return producers_.size(); }
   [[nodiscard]] std::uint64_t in_flight() const noexcept { return in_flight_; }
   [[nodiscard]] std::int64_t linger_ms() const noexcept { return conf_.linger_ms; }
   [[nodiscard]] std::int64_t message_timeout_ms() const noexcept {
@@ -151,28 +174,34 @@ class Instance {
 
  private:
   Instance(config::ProducerConf conf, std::string cluster, std::string profile,
-           telemetry::ProfileBlock& stats, telemetry::StatsSegment& segment);
+           telemetry::ProfileBlock& stats, telemetry::StatsSegment& segment,
+           std::int64_t most_linger_ms);
 
-  struct Topic {
-    rd_kafka_topic_t* handle = nullptr;
-    std::unique_ptr<StickyPartitioner::Topic> sticky;  // librdkafka holds its address
-  };
+  [[nodiscard]] Producer& producer_for_topic();
+  [[nodiscard]] std::uint64_t partitions_of_each();
+  void show_linger();
+  bool serve_one(std::size_t producer, EventHandler& handler, int max_events);
 
   void on_delivery_event(rd_kafka_event_t* event, EventHandler& handler);
   void on_error_event(rd_kafka_event_t* event, EventHandler& handler);
   void on_log_event(rd_kafka_event_t* event);
-  void on_statistics_event(rd_kafka_event_t* event);
+  void on_statistics_event(std::size_t producer, rd_kafka_event_t* event);
   [[nodiscard]] DeliveryReport report_of(const rd_kafka_message_t& message);
   void note_fatal();
 
-  config::ProducerConf conf_;  // conf_.conf is empty once librdkafka has taken it
+  config::ProducerConf conf_;
+  int wake_fd_ = -1;
   std::string cluster_;
   std::string profile_;
   telemetry::ProfileBlock& stats_;
   BrokerStatistics brokers_;
   std::unique_ptr<StickyPartitioner> sticky_;  // null: nothing is sticky
-  rd_kafka_t* rk_ = nullptr;
-  rd_kafka_queue_t* queue_ = nullptr;
+  RingLinger linger_;
+  std::int64_t now_ms_ = 0;  // of the round
+  bool holds_ = false;
+  std::uint64_t partitions_ = 0;  // of all topics, when they were counted
+  std::int64_t counted_ms_ = INT64_MIN / 2;
+  std::vector<Producer> producers_;
   std::unordered_map<std::string, Topic> topics_;
   std::uint64_t in_flight_ = 0;
   bool fatal_ = false;

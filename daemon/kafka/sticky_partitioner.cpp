@@ -36,6 +36,7 @@ std::int32_t StickyPartitioner::partition_of(const rd_kafka_topic_t* topic, cons
                                              void* opaque, void* record) {
   Topic& at = *static_cast<Topic*>(opaque);
   const StickyPartitioner& self = at.owner_;
+  at.partitions_.store(static_cast<std::uint32_t>(partitions), std::memory_order_relaxed);
   if (key != nullptr && (size != 0 || !self.empty_is_null_)) {
     return self.keyed_(topic, key, size, partitions, nullptr, record);
   }

@@ -27,15 +27,21 @@ class StickyPartitioner {
    public:
     explicit Topic(const StickyPartitioner& owner) : owner_(owner) {}
 
+    /// How many the topic has; 1 until librdkafka knows.
+    [[nodiscard]] std::uint32_t partitions() const {
+      return partitions_.load(std::memory_order_relaxed);
+    }
+
    private:
     friend class StickyPartitioner;
     const StickyPartitioner& owner_;
     /// When another is chosen, in ms modulo 2^32, above the partition's 32 bits: one word, because
-    /// two threads may choose. Nothing else hangs on it or on the next, so they are relaxed, and
-    /// there is no partner.
+    /// two threads may choose. Nothing else hangs on it or on the next two, so they are relaxed,
+    /// and there is no partner.
     std::atomic<std::uint64_t> choice_{kNone};
     /// When its leader was looked at.
     std::atomic<std::uint32_t> looked_ms_{0};
+    std::atomic<std::uint32_t> partitions_{1};
   };
 
   /// Null where `partitioner` sends null keys where it sends all keys, or where `linger_ms` is 0:

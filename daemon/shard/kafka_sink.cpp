@@ -50,7 +50,7 @@ OpenedTopic KafkaSink::open_topic(std::string_view name) {
     return refuse(TopicState::limit, name, RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
                   FailureReason::not_allowed, claim.error());
   }
-  rd_kafka_topic_t* handle = instance_.topic(name);
+  kafka::Topic* handle = instance_.topic(name);
   if (handle == nullptr) {
     return refuse(TopicState::not_allowed, name, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
                   FailureReason::invalid, "librdkafka refuses the name");
@@ -85,7 +85,7 @@ bool copy_headers(RecordView& record, kafka::Headers& to) {
 
 Submission KafkaSink::submit(void* topic_handle, RecordView& record, std::uint64_t opaque) {
   kafka::ProduceRequest request;
-  request.topic = static_cast<rd_kafka_topic_t*>(topic_handle);
+  request.topic = static_cast<kafka::Topic*>(topic_handle);
   request.partition = record.extension.partition;
   request.timestamp_ms =
       record.extension.timestamp_ms >= 0 ? record.extension.timestamp_ms : record.head.sent_ms;

@@ -95,8 +95,9 @@ Result<bool> Shard::make_instance(const std::string& name, Profile& profile) {
   if (!conf) {
     return Failure{config::to_text(conf.error().front())};
   }
-  auto instance = kafka::Instance::create(conf.take(), profile.setup.cluster.name, name,
-                                          profile.wake.get(), profile.stats, environment_.stats);
+  auto instance = kafka::Instance::create(
+      conf.take(), profile.setup.cluster.name, name, profile.wake.get(), profile.stats,
+      environment_.stats, static_cast<std::int64_t>(environment_.config.daemon.max_linger_ms));
   if (!instance) {
     return Failure{instance.error()};
   }

@@ -159,6 +159,7 @@ class Shard : private kafka::EventHandler {
     telemetry::ChannelBlock stats;
     ipc::Fd doorbell;
     std::uint64_t inode = 0;
+    std::uint64_t record_bytes = ipc::kFrameAlign;  // of its ring, on average, in the last turn
     std::uint32_t empty_rounds = 0;
     std::uint16_t generation = 0;
     bool active = false;
@@ -198,6 +199,7 @@ class Shard : private kafka::EventHandler {
   void welcome_client(std::uint32_t number, std::shared_ptr<ClientLink> link);
   void retire(std::uint32_t number, Retirement why);
   std::uint64_t take_round(bool& more, bool& may_nap);
+  [[nodiscard]] bool stays(const Slot& slot) const;
   std::uint64_t take_from(std::uint16_t index, bool& more);
   std::uint64_t took(std::uint16_t index, const channel::TakeResult& taken, bool& more);
   void hold_back(Slot& slot, std::uint64_t until_ns);
@@ -214,7 +216,7 @@ class Shard : private kafka::EventHandler {
   void mute(std::uint16_t index);
   void hear_muted_again();
   void read_clocks();
-  void rest(Rest choice);
+  void rest(Rest choice, bool may_nap);
   void wait(std::int64_t timeout_ns);
   void check_drain();
   [[nodiscard]] Standing standing() const;

@@ -1,4 +1,4 @@
-// The rounds of a shard: take, serve Kafka, report, rest.
+// The rounds of a shard: take, serve Kafka, report.
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "kfast/ipc/kill_point.hpp"
+#include "shard/clock.hpp"
 #include "shard/epoll_tag.hpp"
 #include "shard/shard.hpp"
 #include "telemetry/process_log.hpp"
@@ -39,17 +40,6 @@ constexpr std::chrono::seconds kProgressEvery{1};
 /// How long a doorbell is not listened to that rings for nothing.
 constexpr std::uint64_t kMutedNs = 10'000'000;
 
-std::uint64_t now_ns(clockid_t clock) {
-  timespec t{};
-  ::clock_gettime(clock, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000U +
-         static_cast<std::uint64_t>(t.tv_nsec);
-}
-
-std::int64_t now_ms(clockid_t clock) {
-  return static_cast<std::int64_t>(now_ns(clock) / 1'000'000U);
-}
-
 }  // namespace
 
 void Shard::run() {
@@ -62,8 +52,13 @@ void Shard::run() {
     serve_kafka();
     finish_touched();
     check_drain();
+    if (!more) {
+      for (auto& [name, profile] : profiles_) {
+        profile.instance->round_took_all();
+      }
+    }
     if (!stopping_) {
-      rest(policy_.decide(records, more, may_nap));
+      rest(policy_.decide(records, more, may_nap), may_nap);
     }
   }
   drain_.reset();
@@ -120,6 +115,10 @@ std::uint64_t Shard::take_from(std::uint16_t index, bool& more) {
     hold_back(slot, now_ns(CLOCK_MONOTONIC_COARSE) + kLaterNs);
     return 0;
   }
+  if (stays(slot)) {
+    slot.throttled = false;
+    return 0;
+  }
   std::uint32_t at_most = kRecordsPerTurn;
   const policy::RateLimit::Budget budget = slot.rate->budget(now_ns(CLOCK_MONOTONIC_COARSE));
   slot.throttled = false;
@@ -144,6 +143,9 @@ std::uint64_t Shard::took(std::uint16_t index, const channel::TakeResult& taken,
     stats_.add(ShardCounter::taken_messages, taken.records);
     stats_.add(ShardCounter::taken_bytes, taken.bytes);
     slot.stats.add(ChannelCounter::taken_messages, taken.records);
+    if (taken.records != 0) {
+      slot.record_bytes = taken.bytes / taken.records;
+    }
     touch(index);
   }
   if (taken.violation != nullptr) {
@@ -303,7 +305,7 @@ void Shard::mute(std::uint16_t index) {
     muted_until_ns_ = now_ns(CLOCK_MONOTONIC_COARSE) + kMutedNs;
   }
   stats_.add(ShardCounter::doorbells_muted);
-  if (slot.throttled || slot.channel->finished_taking()) {
+  if (slot.throttled || stays(slot) || slot.channel->finished_taking()) {
     return;  // it may have records; we do not take them now
   }
   telemetry::process_log().log(
@@ -323,92 +325,6 @@ void Shard::hear_muted_again() {
   }
   muted_.clear();
   muted_until_ns_ = 0;
-}
-
-bool Shard::anything_published() const {
-  return std::any_of(active_.begin(), active_.end(), [this](std::uint16_t index) {
-    return !slots_[index].throttled && slots_[index].channel->published();
-  });
-}
-
-void Shard::rest(Rest choice) {
-  const bool kafka_waits = std::any_of(profiles_.begin(), profiles_.end(),
-                                       [](const auto& entry) { return entry.second.ready; });
-  if (choice == Rest::none || kafka_waits) {
-    wait(0);
-    return;
-  }
-  const bool nap = choice == Rest::nap && !active_.empty();
-  const std::int64_t timeout = nap ? std::int64_t{policy_.nap_us()} * 1000 : next_deadline_ns();
-  const auto state = nap ? ipc::ShardState::napping : ipc::ShardState::asleep;
-  if (!rest_.rest(state, [this] { return anything_published(); })) {
-    wait(0);
-    return;
-  }
-  stats_.add(nap ? ShardCounter::naps : ShardCounter::sleeps);
-  environment_.stats.beat(index_, Activity::idle);
-  wait(timeout);
-  rest_.wake();
-}
-
-std::int64_t Shard::next_deadline_ns() {
-  std::int64_t timeout = -1;
-  const auto now = std::chrono::steady_clock::now();
-  const auto sooner = [&](std::chrono::steady_clock::time_point when) {
-    const auto left = std::max<std::int64_t>(
-        0, std::chrono::duration_cast<std::chrono::nanoseconds>(when - now).count());
-    timeout = timeout < 0 ? left : std::min(timeout, left);
-  };
-  if (const auto due = telemetry::process_log().flush_ended()) {
-    sooner(*due);
-  }
-  for (const std::uint64_t until : {throttled_until_ns_, muted_until_ns_}) {
-    if (until != 0) {
-      const std::uint64_t coarse = now_ns(CLOCK_MONOTONIC_COARSE);
-      sooner(now + std::chrono::nanoseconds(until > coarse ? until - coarse : 0));
-    }
-  }
-  for (const auto& [name, profile] : profiles_) {
-    if (profile.replace_at) {
-      sooner(*profile.replace_at);
-    }
-  }
-  if (drain_) {
-    sooner(std::min(drain_->deadline, now + std::chrono::milliseconds(20)));
-  }
-  return timeout;
-}
-
-void Shard::wait(std::int64_t timeout_ns) {
-  std::array<epoll_event, 64> events{};
-  timespec timeout{};
-  timeout.tv_sec = timeout_ns < 0 ? 0 : static_cast<time_t>(timeout_ns / 1'000'000'000);
-  timeout.tv_nsec = timeout_ns < 0 ? 0 : static_cast<long>(timeout_ns % 1'000'000'000);
-  const int count = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()),
-                                   timeout_ns < 0 ? nullptr : &timeout, nullptr);
-  if (count < 0 && errno != EINTR) {
-    // Linux 5.11 has the call, and these arguments are right: going on would be a loop that serves
-    // nobody.
-    spdlog::critical("epoll_pwait2: {}; kfastd needs Linux 5.11 or newer", std::strerror(errno));
-    std::abort();
-  }
-  for (int i = 0; i < count; ++i) {
-    const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
-    switch (source_of(tag)) {
-      case EpollSource::command:
-        break;  // the next round looks at the commands anyway
-      case EpollSource::kafka:
-        std::next(profiles_.begin(), index_of(tag))->second.ready = true;
-        break;
-      case EpollSource::channel: {
-        const std::uint16_t index = index_of(tag);
-        if (slots_[index].generation == generation_of(tag)) {
-          on_ring(index);
-        }
-        break;
-      }
-    }
-  }
 }
 
 void Shard::check_drain() {

@@ -121,19 +121,43 @@ class ShownStatistics : public ::testing::Test {
 
 TEST_F(ShownStatistics, ABrokerIsShownForAsLongAsItIsInTheDocument) {
   EXPECT_TRUE(up().empty());
-  ASSERT_TRUE(statistics_.show(document()));
+  ASSERT_TRUE(statistics_.show(0, document()));
   EXPECT_EQ(up(), (std::map<std::string, std::uint64_t>{{"127.0.0.1:34891/2", 1},
                                                         {"127.0.0.1:38163/1", 1}}));
-  EXPECT_FALSE(statistics_.show("{"));
+  EXPECT_FALSE(statistics_.show(0, "{"));
   EXPECT_EQ(up().size(), 2U);
-  ASSERT_TRUE(statistics_.show(R"({"brokers":{"127.0.0.1:34891/2":{"state":"DOWN"}}})"));
+  ASSERT_TRUE(statistics_.show(0, R"({"brokers":{"127.0.0.1:34891/2":{"state":"DOWN"}}})"));
   EXPECT_EQ(up(), (std::map<std::string, std::uint64_t>{{"127.0.0.1:34891/2", 0}}));
+}
+
+TEST(BrokerStatistics, SeveralProducersAreAddedUp) {
+  auto one = brokers_in(
+      R"({"brokers":{"k1/1":{"state":"UP","connects":1,"waitresp_cnt":2,"rtt":{"p99":7}}}})");
+  auto other = brokers_in(
+      R"({"brokers":{"k1/1":{"state":"DOWN","connects":3,"waitresp_cnt":4,"rtt":{"p99":5}}}})");
+  ASSERT_TRUE(one && other);
+  BrokerFigures& sum = one->front();
+  add(sum, other->front());
+  EXPECT_EQ(value(sum, BrokerCounter::connects), 4U);
+  EXPECT_EQ(value(sum, BrokerCounter::requests_waiting), 6U);
+  EXPECT_EQ(value(sum, BrokerCounter::rtt_p99), 7U);
+  EXPECT_EQ(value(sum, BrokerCounter::up), 0U);
+  EXPECT_EQ(sum.state, "DOWN");
+}
+
+TEST_F(ShownStatistics, ABrokerIsShownForAsLongAsAnyProducerHasIt) {
+  ASSERT_TRUE(statistics_.show(0, document()));
+  ASSERT_TRUE(statistics_.show(1, R"({"brokers":{"127.0.0.1:34891/2":{"state":"DOWN"}}})"));
+  EXPECT_EQ(up(), (std::map<std::string, std::uint64_t>{{"127.0.0.1:34891/2", 0},
+                                                        {"127.0.0.1:38163/1", 1}}));
+  statistics_.clear();
+  EXPECT_TRUE(up().empty());
 }
 
 TEST_F(ShownStatistics, KfastctlMakesATableOfThem) {
   const std::string none = ctl::brokers_text(snapshot());
   EXPECT_NE(none.find("\"statistics.interval.ms\" = 10000"), std::string::npos) << none;
-  ASSERT_TRUE(statistics_.show(document()));
+  ASSERT_TRUE(statistics_.show(0, document()));
   const std::string table = ctl::brokers_text(snapshot());
   EXPECT_NE(table.find("broker"), std::string::npos);
   EXPECT_NE(table.find("127.0.0.1:34891/2  UP"), std::string::npos) << table;

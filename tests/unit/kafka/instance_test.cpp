@@ -55,6 +55,10 @@ class Broker {
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
 
+  void create_topic(const std::string& name) {
+    rd_kafka_mock_topic_create(cluster_, name.c_str(), 1, 1);
+  }
+
   [[nodiscard]] std::string bootstrap() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
   void fail_next_produce(rd_kafka_resp_err_t error) {
     rd_kafka_mock_push_request_errors(cluster_, kProduce, 1, error);
@@ -117,7 +121,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
         {}};
     auto conf = config::make_producer_conf(cluster, profile);
     ASSERT_TRUE(conf.ok());
-    auto made = Instance::create(conf.take(), "main", "default", wake_.get(), stats_, *segment_);
+    auto made = Instance::create(conf.take(), "main", "default", wake_.get(), stats_, *segment_, 0);
     ASSERT_TRUE(made.ok());
     instance_ = made.take();
     topic_ = instance_->topic("orders");
@@ -183,7 +187,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
       telemetry::StatsSegment::create({.version = "test"}).segment;
   telemetry::ProfileBlock stats_ = segment_->profile_block("main", "default");
   std::unique_ptr<Instance> instance_;
-  rd_kafka_topic_t* topic_ = nullptr;
+  Topic* topic_ = nullptr;
   std::vector<std::string> refusals_;
   std::multiset<std::uint64_t> delivered_;
   std::multiset<std::uint64_t> purged_;
@@ -203,6 +207,25 @@ TEST_F(InstanceTest, RecordsKeepTheirOrderAndTheTimeOfTheirSend) {
     EXPECT_EQ(read.at(n).value, std::to_string(n));
     EXPECT_EQ(read.at(n).timestamp, sent.at(n));
   }
+}
+
+TEST_F(InstanceTest, ManyTopicsAreDealtToSeveralProducersAndEachStaysWithItsOwn) {
+  constexpr std::uint64_t kTopics = 600;  // with "orders": 250 for each of three
+  for (const int round : {0, 1}) {
+    for (std::uint64_t n = 0; n < kTopics; ++n) {
+      const std::string name = "many-" + std::to_string(n);
+      if (round == 0) {
+        broker_.create_topic(name);
+      }
+      topic_ = instance_->topic(name);
+      ASSERT_NE(topic_, nullptr);
+      ASSERT_EQ(produce("value", round * kTopics + n, now_ms()), RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+    EXPECT_EQ(instance_->producers(), 3U);
+  }
+  serve_all();
+  EXPECT_EQ(delivered_.size(), 2 * kTopics);
+  EXPECT_TRUE(purged_.empty());
 }
 
 TEST_F(InstanceTest, RecordsWithoutAKeyStayWithAPartitionForAWhile) {
@@ -257,8 +280,8 @@ TEST_F(InstanceTest, KeysGoWhereJavaSendsThemAtAnyTime) {
   topic_ = instance_->topic("spread");
   std::int64_t ms = 0;
   for (const std::string& key : {std::string("a"), std::string("order 17"), std::string()}) {
-    const std::int32_t expected = rd_kafka_msg_partitioner_murmur2(topic_, key.data(), key.size(),
-                                                                   kPartitions, nullptr, nullptr);
+    const std::int32_t expected = rd_kafka_msg_partitioner_murmur2(
+        topic_->handle.get(), key.data(), key.size(), kPartitions, nullptr, nullptr);
     for (int n = 0; n < 3; ++n, ms += kStickyMs) {
       EXPECT_EQ(partitions_at(ms, &key), std::set<std::int32_t>{expected}) << key;
     }
