@@ -245,10 +245,32 @@ void Instance::on_delivery_event(rd_kafka_event_t* event, EventHandler& handler)
       break;
     }
     in_flight_ -= count;
+    const bool proven = is_proven(*messages[0]);
     for (std::size_t i = 0; i < count; ++i) {
-      handler.on_delivery(report_of(*messages[i]));
+      handler.on_delivery(report_of(*messages[i], proven));
     }
   }
+}
+
+// Whether librdkafka's word that a batch is delivered can be believed.
+//
+// Of a batch that a broker refused it says so when a later one of that partition was written, since
+// brokers accept sequence numbers in order only. But the first that a broker sees of a producer may
+// have any number (KAFKA-15591): where a partition is new, the first batch may come before its leader
+// knows of it, and the second after. The first is never written then.
+bool Instance::is_proven(const rd_kafka_message_t& message) {
+  if (!conf_.idempotent || message.err != RD_KAFKA_RESP_ERR_NO_ERROR || message.partition < 0) {
+    return true;
+  }
+  std::vector<bool>& answered = topics_.at(rd_kafka_topic_name(message.rkt)).answered;
+  const auto partition = static_cast<std::size_t>(message.partition);
+  if (partition >= answered.size()) {
+    answered.resize(partition + 1);
+  }
+  if (message.offset >= 0) {
+    answered[partition] = true;
+  }
+  return answered[partition];
 }
 
 void Instance::publish_gauges() {
@@ -257,7 +279,7 @@ void Instance::publish_gauges() {
   stats_.set(ProfileCounter::producers, producers_.size());
 }
 
-DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
+DeliveryReport Instance::report_of(const rd_kafka_message_t& message, bool proven) {
   DeliveryReport report;
   report.opaque = reinterpret_cast<std::uint64_t>(message._private);
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -266,6 +288,11 @@ DeliveryReport Instance::report_of(const rd_kafka_message_t& message) {
     const bool known =
         message.offset >= 0 && rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_PERSISTED;
     report.offset = known ? message.offset : -1;
+    if (!proven) {
+      report.outcome = Outcome::unknown;
+      report.error = RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+      report.reason = failure_reason(RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    }
     if (errors_.troubled()) {
       errors_.over();
       all_brokers_down_ = false;

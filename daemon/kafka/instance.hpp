@@ -39,6 +39,7 @@ struct Topic {
   rd_kafka_t* producer = nullptr;
   std::unique_ptr<rd_kafka_topic_t, TopicDelete> handle;
   std::unique_ptr<StickyPartitioner::Topic> sticky;  // librdkafka holds its address
+  std::vector<bool> answered;                        // by partition: a broker has named an offset
 };
 
 /// A record as librdkafka takes it. Key and value are copied during the call, once.
@@ -186,7 +187,8 @@ class Instance {
   void on_error_event(rd_kafka_event_t* event, EventHandler& handler);
   void on_log_event(rd_kafka_event_t* event);
   void on_statistics_event(std::size_t producer, rd_kafka_event_t* event);
-  [[nodiscard]] DeliveryReport report_of(const rd_kafka_message_t& message);
+  [[nodiscard]] bool is_proven(const rd_kafka_message_t& message);
+  [[nodiscard]] DeliveryReport report_of(const rd_kafka_message_t& message, bool proven);
   void note_fatal();
 
   config::ProducerConf conf_;

@@ -64,6 +64,9 @@ class Broker {
     rd_kafka_mock_push_request_errors(cluster_, kProduce, 1, error);
   }
 
+  /// How long each answer takes at least.
+  void answer_after(int ms) { rd_kafka_mock_broker_set_rtt(cluster_, 1, ms); }
+
   void set_leader(std::int32_t partition_of_spread, std::int32_t broker) {
     rd_kafka_mock_partition_set_leader(cluster_, "spread", partition_of_spread, broker);
   }
@@ -117,6 +120,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
         "main",
         {{.name = "message.max.bytes", .value = std::to_string(kMostBytes)},
          {.name = "linger.ms", .value = "0"},
+         {.name = "batch.num.messages", .value = batch_},
          {.name = "sticky.partitioning.linger.ms", .value = std::to_string(kStickyMs)}},
         {}};
     auto conf = config::make_producer_conf(cluster, profile);
@@ -164,6 +168,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
   void on_refusal(const Instance& instance) override { refusals_.push_back(instance.refusal()); }
   void on_delivery(const DeliveryReport& report) override {
     (report.purged ? purged_ : delivered_).insert(report.opaque);
+    outcome_[report.opaque] = report.outcome;
     partition_[report.opaque] = report.partition;
   }
   /// The partitions that ten records take at this time.
@@ -181,6 +186,8 @@ class InstanceTest : public ::testing::Test, private EventHandler {
     return found;
   }
 
+  std::string batch_ = "10000";
+  std::map<std::uint64_t, ipc::Outcome> outcome_;
   Broker broker_;
   ipc::Fd wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::unique_ptr<telemetry::StatsSegment> segment_ =
@@ -207,6 +214,28 @@ TEST_F(InstanceTest, RecordsKeepTheirOrderAndTheTimeOfTheirSend) {
     EXPECT_EQ(read.at(n).value, std::to_string(n));
     EXPECT_EQ(read.at(n).timestamp, sent.at(n));
   }
+}
+
+class EachRecordIsARequest : public InstanceTest {
+ protected:
+  EachRecordIsARequest() { batch_ = "1"; }
+};
+
+TEST_F(EachRecordIsARequest, TheNextOnesSuccessSaysNothingOfTheFirstToAPartition) {
+  broker_.answer_after(100);  // so that two are on their way
+  broker_.fail_next_produce(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+  ASSERT_EQ(produce("refused", 1, now_ms()), RD_KAFKA_RESP_ERR_NO_ERROR);
+  ASSERT_EQ(produce("written", 2, now_ms()), RD_KAFKA_RESP_ERR_NO_ERROR);
+  serve_all();
+  EXPECT_EQ(outcome_[1], ipc::Outcome::unknown);
+  EXPECT_EQ(outcome_[2], ipc::Outcome::delivered);
+  // From now on the broker knows the producer, and its numbers.
+  broker_.fail_next_produce(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+  ASSERT_EQ(produce("refused", 3, now_ms()), RD_KAFKA_RESP_ERR_NO_ERROR);
+  ASSERT_EQ(produce("written", 4, now_ms()), RD_KAFKA_RESP_ERR_NO_ERROR);
+  serve_all();
+  EXPECT_EQ(outcome_[3], ipc::Outcome::delivered);
+  EXPECT_EQ(outcome_[4], ipc::Outcome::delivered);
 }
 
 TEST_F(InstanceTest, ManyTopicsAreDealtToSeveralProducersAndEachStaysWithItsOwn) {
