@@ -1,6 +1,8 @@
-/* Preloaded (LD_PRELOAD): a wall clock that a test sets, for the processes that it starts, while the machine's own goes
- * on for everybody else. $KFAST_TEST_CLOCK names a file with the offset, an int64 of milliseconds, which may be changed
- * at any time. Waits that end at a wall-clock time end by the set clock, as they do when the machine's is set. */
+/* Preloaded (LD_PRELOAD): clocks that a test sets, for the processes that it starts, while the machine's own go on for
+ * everybody else. $KFAST_TEST_CLOCK names a file with two int64 of milliseconds, which may be changed at any time: by how
+ * much the wall clock is ahead, and, unless it is 0, where the coarse monotonic clock stands, which kfastd tells the time
+ * of a round by. The coarse wall clock stands with it. Waits that end at a wall-clock time end by the set clock, as they
+ * do when the machine's is set. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,36 +17,55 @@
 #include <time.h>
 #include <unistd.h>
 
-static const _Atomic int64_t* offset_ms;
+static const struct clocks {
+  _Atomic int64_t ahead_ms;
+  _Atomic int64_t stands_at_ms;
+} * clocks;
 
 __attribute__((constructor)) static void open_clock(void) {
   const char* path = getenv("KFAST_TEST_CLOCK");
   int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-  void* at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *offset_ms, PROT_READ, MAP_SHARED, fd, 0);
+  void* at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *clocks, PROT_READ, MAP_SHARED, fd, 0);
   if (fd >= 0)
     close(fd);
-  offset_ms = at == MAP_FAILED ? NULL : at;
+  clocks = at == MAP_FAILED ? NULL : at;
 }
 
 static int real_clock(clockid_t clock, struct timespec* now) {
   return (int)syscall(SYS_clock_gettime, clock, now);
 }
 
+static int64_t in_ms(const struct timespec* time) {
+  return time->tv_sec * 1000 + time->tv_nsec / 1000000;
+}
+
+static void add_ms(struct timespec* time, int64_t ms) {
+  time->tv_sec += ms / 1000;
+  time->tv_nsec += ms % 1000 * 1000000;
+  if (time->tv_nsec < 0) {
+    time->tv_nsec += 1000000000;
+    --time->tv_sec;
+  } else if (time->tv_nsec >= 1000000000) {
+    time->tv_nsec -= 1000000000;
+    ++time->tv_sec;
+  }
+}
+
 int clock_gettime(clockid_t clock, struct timespec* now) {
   int result = real_clock(clock, now);
-  if (result == 0 && offset_ms != NULL &&
-      (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-    int64_t by = *offset_ms;
-    now->tv_sec += by / 1000;
-    now->tv_nsec += by % 1000 * 1000000;
-    if (now->tv_nsec < 0) {
-      now->tv_nsec += 1000000000;
-      --now->tv_sec;
-    } else if (now->tv_nsec >= 1000000000) {
-      now->tv_nsec -= 1000000000;
-      ++now->tv_sec;
-    }
+  if (result != 0 || clocks == NULL)
+    return result;
+  int64_t stands_at_ms = clocks->stands_at_ms;
+  if (stands_at_ms != 0 && clock == CLOCK_MONOTONIC_COARSE) {
+    now->tv_sec = stands_at_ms / 1000;
+    now->tv_nsec = stands_at_ms % 1000 * 1000000;
+  } else if (stands_at_ms != 0 && clock == CLOCK_REALTIME_COARSE) {
+    struct timespec monotonic;
+    real_clock(CLOCK_MONOTONIC_COARSE, &monotonic);
+    add_ms(now, stands_at_ms - in_ms(&monotonic));
   }
+  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+    add_ms(now, clocks->ahead_ms);
   return result;
 }
 

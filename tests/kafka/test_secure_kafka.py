@@ -110,6 +110,26 @@ def test_a_password_that_changes_under_load_is_taken_in_place_and_nothing_is_los
     assert (tally.missing, tally.out_of_order, tally.duplicates, tally.unexpected) == (0,) * 4
 
 
+def test_a_new_password_reaches_each_of_the_producers_that_many_topics_have(secure, password_file):
+    first, other = secure.writable("first-producer"), secure.writable("other-producer")
+    # One that may not be written has its place, too.
+    between = [f"not-allowed-{n}" for n in range(249)]
+    with Kfastd(secure.config(password_file)) as kfastd, Worker(kfastd.socket_dir) as worker:
+        records = [{"topic": name, "value": b"1"} for name in [first, *between, other]]
+        assert len(worker.send_batch(first, records)) == len(records)
+        worker.wait_reports(len(records))
+        assert kfastctl.stat(kfastd.socket_dir).value("kfast_profile_producers") == 2
+        secure.set_password("fifth-Pa55word")
+        password_file.write_text("fifth-Pa55word")
+        reload(kfastd)
+        secure.stop(1)
+        secure.start(1)
+        for topic in (first, other):
+            assert worker.send_wait(topic, None, b"2").outcome == DELIVERED
+    for topic in (first, other):
+        assert [record.value for record in secure.witness.read(topic)] == [b"1", b"2"]
+
+
 def test_a_storm_of_wrong_and_right_passwords_and_a_kill_lose_nothing(secure, password_file):
     topic = secure.writable("storm")
     with Kfastd(under_load(secure.config(password_file))) as kfastd:

@@ -62,10 +62,18 @@ final class Records {
     long got = 0;
     try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
              properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-      List<PartitionInfo> infos = consumer.partitionsFor(
-          Request.topic(request), Duration.ofMillis(Request.timeout(request)));
-      if (infos == null || infos.isEmpty()) {
-        throw new UnknownTopicOrPartitionException("no topic " + Request.topic(request));
+      List<String> topics = Request.topics(request);
+      Duration timeout = Duration.ofMillis(Request.timeout(request));
+      Map<String, List<PartitionInfo>> known =
+          topics.size() == 1 ? new HashMap<>() : consumer.listTopics(timeout);
+      List<PartitionInfo> infos = new ArrayList<>();
+      for (String topic : topics) {
+        List<PartitionInfo> found =
+            topics.size() == 1 ? consumer.partitionsFor(topic, timeout) : known.get(topic);
+        if (found == null || found.isEmpty()) {
+          throw new UnknownTopicOrPartitionException("no topic " + topic);
+        }
+        infos.addAll(found);
       }
       List<TopicPartition> partitions =
           infos.stream().map(i -> new TopicPartition(i.topic(), i.partition())).toList();
@@ -107,6 +115,9 @@ final class Records {
         ArrayNode headers = entry.addArray();
         for (Header header : record.headers()) {
           headers.addArray().add(header.key()).add(header.value());
+        }
+        if (request.has("topics")) {
+          entry.add(record.topic());
         }
       }
       Witness.send(reply);

@@ -2,7 +2,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
@@ -27,6 +29,13 @@ final class Request {
 
   static String topic(JsonNode request) {
     return request.get("topic").asText();
+  }
+
+  /** What "topics" names, else the one "topic". */
+  static List<String> topics(JsonNode request) {
+    List<String> names = new ArrayList<>();
+    request.path("topics").forEach(name -> names.add(name.asText()));
+    return names.isEmpty() ? List.of(topic(request)) : names;
   }
 
   static byte[] bytes(JsonNode node) throws IOException {

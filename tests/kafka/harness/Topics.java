@@ -94,6 +94,44 @@ final class Topics {
     }
   }
 
+  /** Many at once; returns when every partition's leader answers for it. */
+  static JsonNode createTopics(JsonNode request) throws Exception {
+    long deadline = Request.deadline(request);
+    Optional<Integer> partitions = Optional.of(request.get("partitions").asInt());
+    List<String> names = Request.topics(request);
+    Request.within(
+        Request.admin(request)
+            .createTopics(
+                names.stream().map(n -> new NewTopic(n, partitions, Optional.empty())).toList())
+            .all(),
+        deadline);
+    while (true) {
+      try {
+        boolean led =
+            Request.within(Request.admin(request).describeTopics(names).allTopicNames(), deadline)
+                .values()
+                .stream()
+                .flatMap(topic -> topic.partitions().stream())
+                .allMatch(p -> p.leader() != null && !p.leader().isEmpty());
+        if (led) {
+          Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
+          for (String name : names) {
+            for (int partition = 0; partition < partitions.get(); ++partition) {
+              wanted.put(new TopicPartition(name, partition), OffsetSpec.latest());
+            }
+          }
+          Request.within(Request.admin(request).listOffsets(wanted).all(), deadline);
+          return Request.json.createObjectNode();
+        }
+      } catch (ExecutionException failed) {
+        if (!(failed.getCause() instanceof RetriableException)) {
+          throw failed;
+        }
+      }
+      Request.again(deadline, "the leaders of " + names.size() + " topics");
+    }
+  }
+
   static JsonNode deleteTopic(JsonNode request) throws Exception {
     long deadline = Request.deadline(request);
     Request.within(

@@ -74,6 +74,8 @@ public final class Witness {
         return Topics.describeCluster(request);
       case "create_topic":
         return Topics.createTopic(request);
+      case "create_topics":
+        return Topics.createTopics(request);
       case "delete_topic":
         return Topics.deleteTopic(request);
       case "describe_topic":

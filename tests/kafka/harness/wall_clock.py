@@ -1,7 +1,8 @@
-"""A wall clock for a test's own processes, which it sets while the machine's goes on."""
+"""Clocks for a test's own processes, which it sets while the machine's go on."""
 
 import mmap
 import struct
+import time
 
 from . import paths
 from .process import temporary_directory
@@ -24,3 +25,13 @@ class WallClock:
     def set(self, hours: float) -> None:
         """So many hours ahead of the machine's."""
         struct.pack_into("<q", self._offset, 0, int(hours * 3_600_000))
+
+    def stand(self) -> None:
+        """From now on the time of kfastd's rounds passes by `pass_ms` alone."""
+        self._stand_at(time.monotonic_ns() // 1_000_000)
+
+    def pass_ms(self, ms: int) -> None:
+        self._stand_at(struct.unpack_from("<q", self._offset, 8)[0] + ms)
+
+    def _stand_at(self, ms: int) -> None:
+        struct.pack_into("<q", self._offset, 8, ms)

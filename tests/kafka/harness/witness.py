@@ -39,6 +39,7 @@ class Record(NamedTuple):
     key: Optional[bytes]
     value: Optional[bytes]
     headers: list  # of (name, value), in order
+    topic: Optional[str] = None  # only by read_topics
 
 
 class Placed(NamedTuple):
@@ -98,7 +99,7 @@ def _decode(text: Optional[str]) -> Optional[bytes]:
 
 
 def _record(entry: list) -> Record:
-    partition, offset, timestamp, kind, key, value, headers = entry
+    partition, offset, timestamp, kind, key, value, headers, *topic = entry
     return Record(
         partition,
         offset,
@@ -107,6 +108,7 @@ def _record(entry: list) -> Record:
         _decode(key),
         _decode(value),
         [(name, _decode(data)) for name, data in headers],
+        *topic,
     )
 
 
@@ -272,6 +274,10 @@ class WitnessClient:
             configs={k: str(v) for k, v in (configs or {}).items()},
         )
 
+    def create_topics(self, names: list, partitions: int = 1, timeout: float = 60) -> None:
+        """Many at once; returns when every partition has its leader."""
+        self._call("create_topics", timeout, topics=names, partitions=partitions)
+
     def delete_topic(self, name: str, timeout: float = 30) -> None:
         self._call("delete_topic", timeout, topic=name)
 
@@ -325,6 +331,16 @@ class WitnessClient:
         first.
         """
         return self.start_read(topic, count, isolation, timeout).result(timeout + 60)[1]
+
+    def read_topics(self, topics: list, count: Optional[int] = None, timeout: float = 60) -> dict:
+        """`read` of all these topics together: topic -> its records."""
+        found: dict = {topic: [] for topic in topics}
+        done = self._witness.start(
+            "read", timeout_ms=int(timeout * 1000), topics=topics, count=count, **self._where
+        )
+        for record in done.result(timeout + 60)[1]:
+            found[record.topic].append(record)
+        return found
 
     def start_read(
         self,
