@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon_process.hpp"
+#include "goal.hpp"
 #include "kafka_admin.hpp"
 
 namespace kfast::bench {
@@ -19,12 +20,13 @@ struct Restart {
 
 void to_json(nlohmann::json& json, const Restart& restart);
 
-/// Kills kfastd in each run. Counts the records in Kafka, where none may be missing; some may be
+/// Kills kfastd several times in each run. Counts the records in Kafka, where none may be missing; some may be
 /// there twice.
 [[nodiscard]] std::vector<Restart> measure_restarts(DaemonProcess& daemon,
                                                     const std::string& brokers, int runs,
                                                     KafkaAdmin& admin);
 
+[[nodiscard]] std::vector<Goal> goals_of(const std::vector<Restart>& restarts);
 void print_restarts(const std::vector<Restart>& restarts);
 
 }  // namespace kfast::bench

@@ -41,10 +41,6 @@ nlohmann::json outages(Ground& g) {
 nlohmann::json troubles(Ground& g) {
   return printed(measure_troubles(runs(g.options), g.admin), print_troubles);
 }
-nlohmann::json restarts(Ground& g) {
-  return printed(measure_restarts(g.daemon, g.options.brokers, runs(g.options), g.admin),
-                 print_restarts);
-}
 
 /// The same for one that has goals.
 template <typename Figures>
@@ -54,6 +50,10 @@ nlohmann::json held(Ground& g, const Figures& figures, void (*print)(const Figur
   return printed(figures, print);
 }
 
+nlohmann::json restarts(Ground& g) {
+  return held(g, measure_restarts(g.daemon, g.options.brokers, runs(g.options), g.admin),
+              print_restarts);
+}
 nlohmann::json latencies(Ground& g) {
   return held(g, measure_latencies(g.options, g.admin), print_latencies);
 }

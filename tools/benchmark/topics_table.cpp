@@ -145,8 +145,9 @@ void print_topics(const Topics& result) {
   std::printf(
       "\nRatios are to %d topics with the same way of sending. CPU us is worker and kfastd without "
       "the pacing loop (%.2f us).\nA report is timed from its record's send until the worker reads "
-      "it, which it tries every 0.5 ms. Where k rec/s is less\nthan %u, the broker did not keep up "
-      "and records waited for it.\n",
+      "it, which it tries every 0.5 ms. k rec/s is up to\nthe last report, so the time that this "
+      "one "
+      "takes lowers it; so does a broker that does not keep up with %u.\n",
       result.series.front().topics, median_of(result.series.back().runs, &TopicsRun::worker_cpu_us),
       kTopicsRate / 1000);
 }
