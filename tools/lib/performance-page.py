@@ -97,7 +97,7 @@ def main():
     page = [HEAD, "## Tables\n", code(pathlib.Path(printed).read_text()), "## Figures\n", figures_of(figures)]
     profiles = profile_of(profile)
     if profiles:
-        page += ["## Where the time goes\n\nFlooding, 100 B: samples of `perf record`, per thread and function, in percent of that thread's.\n", profiles]
+        page += ["## Where the time goes\n\nFlooding, 100 B: samples of `perf record`, per thread and function, in percent of that thread's, the\nbroker's warm-up with `rd_kafka_produce` by kfast-bench included.\n", profiles]
     print("\n".join(page).rstrip("\n"))
 
 
