@@ -86,6 +86,7 @@ def test_send_multi_keeps_the_order_and_takes_everything(kafka, stage):
         records[7] = {{value = kfast.null, headers = {{{{"a", "1"}}, {{"b", "2"}}}}}}
         records[8] = {{value = "", headers = {{c = "3"}}, timestamp = 1709164800000, partition = 0}}
         records[9] = {{topic = "{other}", value = "elsewhere"}}
+        records[10] = {{value = "10", headers = {{}}}}
         local count = p:send_multi(records)
         return count, p:flush(), p:send_multi({{}})""",
     )
@@ -151,6 +152,10 @@ BAD_BATCHES = {
     "{{topic = 'ok', value = 'v'}, {topic = 'ok'}}": ("INVALID", "record 2: the value is nil"),
     "{{value = 'v'}}": ("INVALID", "record 1: the topic is a nil"),
     "{{topic = 'ok', value = 'v', keys = ''}}": ("INVALID", "record 1: it has a field keys"),
+    "{setmetatable({value = 'v', keys = ''}, {__index = {topic = 'ok'}})}": (
+        "INVALID",
+        "record 1: it has a field keys",
+    ),
     "{{topic = 'ok', value = 'v', headers = 7}}": ("INVALID", "record 1: the headers are a number"),
     "{{topic = 'ok', value = 'v', headers = {'a'}}}": ("INVALID", "record 1: header 1 is"),
     "{{topic = 'ok', value = 'v', partition = -2}}": ("INVALID", "record 1: the partition is -2"),

@@ -1,9 +1,11 @@
 -- Records as a Lua programmer gives them, checked and put where libkfast reads them.
 local ffi = require "ffi"
 
-local type, pairs, tostring, ffi_new = type, pairs, tostring, ffi.new
-local floor = math.floor
+local type, pairs, tostring, getmetatable = type, pairs, tostring, getmetatable
+local ffi_new = ffi.new
+local floor, max = math.floor, math.max
 local null = ngx.null
+local counts, nkeys = pcall(require, "table.nkeys")
 
 local _M = {}
 
@@ -76,12 +78,26 @@ function _M.wrong_options(given)
   return wrong_place(given.partition, given.timestamp)
 end
 
+-- unknown_name for a record of send_multi. Where OpenResty's LuaJIT counts the fields, no loop is
+-- needed: it would be a trace of its own, and leave that over the records for each of them.
+local function unknown_field(given)
+  if counts and getmetatable(given) == nil then
+    local known = (given.value ~= nil and 1 or 0) + (given.key ~= nil and 1 or 0) +
+      (given.topic ~= nil and 1 or 0) + (given.headers ~= nil and 1 or 0) +
+      (given.partition ~= nil and 1 or 0) + (given.timestamp ~= nil and 1 or 0)
+    if nkeys(given) == known then
+      return nil
+    end
+  end
+  return unknown_name(given, FIELDS)
+end
+
 --- What is wrong with a record of send_multi, or nil.
 function _M.wrong_record(given)
   if type(given) ~= "table" then
     return "it is a " .. type(given) .. ", not a table"
   end
-  local name = unknown_name(given, FIELDS)
+  local name = unknown_field(given)
   if name ~= nil then
     return "it has a field " .. tostring(name) ..
       ": there are topic, key, value, headers, partition and timestamp"
@@ -189,39 +205,43 @@ end
 
 -- ---- many -------------------------------------------------------------------------------------
 
-local function all_headers(records, count)
+-- Gives the records that have headers theirs: the array that holds them, or nil and what is wrong.
+local function add_headers(array, records, count)
   local total = 0
   for i = 1, count do
-    local headers = records[i].headers
-    if headers ~= nil then
-      local here, wrong = header_count(headers)
-      if not here then
+    local here, wrong = header_count(records[i].headers)
+    if not here then
+      return nil, "record " .. i .. ": " .. wrong
+    end
+    total = total + here
+  end
+  local headers, at = header_array(max(total, 1)), 0
+  for i = 1, count do
+    local given = records[i].headers
+    local here = header_count(given)
+    if here > 0 then
+      local wrong = set_headers(headers, at, given)
+      if wrong then
         return nil, "record " .. i .. ": " .. wrong
       end
-      total = total + here
+      array[i - 1].headers, array[i - 1].header_count = headers + at, here
+      at = at + here
     end
   end
-  return total
+  return headers
 end
 
 --- The records as libkfast reads them; or nil, what is wrong and the code's name. The channel is
 -- open; records[i].topic, or `topic` for those that name none, becomes the channel's number.
 function _M.batch(channel, records, count, topic)
+  local array, has_headers = record_array(count), false
+  local topics = channel.topics
   for i = 1, count do
-    local wrong = _M.wrong_record(records[i])
+    local given = records[i]
+    local wrong = _M.wrong_record(given)
     if wrong then
       return nil, "record " .. i .. ": " .. wrong, "INVALID"
     end
-  end
-  local headers_wanted, wrong = all_headers(records, count)
-  if not headers_wanted then
-    return nil, wrong, "INVALID"
-  end
-  local headers = headers_wanted > 0 and header_array(headers_wanted) or nil
-  local array, at = record_array(count), 0
-  local topics = channel.topics
-  for i = 1, count do
-    local given, record = records[i], array[i - 1]
     local name = given.topic or topic
     local number = name ~= nil and topics[name]
     if not number then
@@ -231,6 +251,7 @@ function _M.batch(channel, records, count, topic)
         return nil, "record " .. i .. ": " .. why, code
       end
     end
+    local record = array[i - 1]
     local key, value = given.key, given.value
     record.topic = number
     if key ~= nil then
@@ -246,21 +267,18 @@ function _M.batch(channel, records, count, topic)
     record.partition = given.partition or ANY_PARTITION
     record.timestamp_ms = given.timestamp or NOW
     record.headers, record.header_count = nil, 0
-    if given.headers ~= nil then
-      local here = header_count(given.headers)
-      if here > 0 then
-        wrong = set_headers(headers, at, given.headers)
-        if wrong then
-          return nil, "record " .. i .. ": " .. wrong, "INVALID"
-        end
-        record.headers, record.header_count = headers + at, here
-        at = at + here
-      end
-    end
     record.opaque = nil
     record.position = -1
+    has_headers = has_headers or given.headers ~= nil
+  end
+  if not has_headers then
+    return array
   end
   -- The array of headers is held by the second answer until the call is over.
+  local headers, wrong = add_headers(array, records, count)
+  if not headers then
+    return nil, wrong, "INVALID"
+  end
   return array, headers
 end
 
