@@ -2,6 +2,8 @@
 local ffi = require "ffi"
 local C = require "resty.kfast.library"
 
+local ffi_string = ffi.string
+
 local _M = {
   TIMED_OUT = -4,
   QUEUE_FULL = -2,
@@ -32,18 +34,24 @@ local IN_LUA = {
   {"report%.bytes", "report_bytes"},
 }
 
+local said, in_lua = "", ""  -- what was asked for last
+
 --- What libkfast last said of the handle, in the words of this library.
 function _M.last_error(handle)
-  local text = ffi.string(C.kfast_last_error(handle))
-  for i = 1, #IN_LUA do
-    text = text:gsub(IN_LUA[i][1], IN_LUA[i][2])
+  local text = ffi_string(C.kfast_last_error(handle))
+  -- While the ring is full each send is told the same, and gsub takes microseconds.
+  if text ~= said then
+    said, in_lua = text, text
+    for i = 1, #IN_LUA do
+      in_lua = in_lua:gsub(IN_LUA[i][1], IN_LUA[i][2])
+    end
   end
-  return text
+  return in_lua
 end
 
 --- A record that is not delivered: what to tell, and FAILED or UNKNOWN. `topic` may be nil.
 function _M.outcome(outcome, kafka_error, topic)
-  local name = ffi.string(C.kfast_kafka_error(kafka_error))
+  local name = ffi_string(C.kfast_kafka_error(kafka_error))
   local where = topic and " (topic " .. topic .. ")" or ""
   if outcome == _M.FAILED then
     return "failed: " .. name .. where .. ": the record is not in Kafka and never will be", "FAILED"
