@@ -1,10 +1,22 @@
-"""A send is compiled by LuaJIT, stays so, and allocates nothing."""
+"""A send is compiled by LuaJIT, in a loop and once per request, stays so, and allocates nothing."""
 
 import re
 
 import pytest
 
 from snippets import SERVER, http, run
+
+# More than the compiler needs, which lets a function be called a hundred times before it looks at it.
+REQUESTS = 1000
+# Whether a call of the function enters compiled code: the head of its bytecode says so.
+COMPILED = """
+    local function is_compiled(call)
+        local head = require("jit.util").funcbc(call, 0)
+        local at = 6 * bit.band(head, 0xff)
+        return require("jit.vmdef").bcnames:sub(at + 1, at + 6):find("^J") ~= nil
+    end
+    return is_compiled(p.send), is_compiled(p.flush)
+"""
 
 # What the trace compiler says of a loop of sends when it is new, and then when it is warm.
 TRACED = """
@@ -65,3 +77,22 @@ def test_a_send_is_compiled_and_stays_so(kafka, nginx, call):
     assert not re.search("test:.* loop", warm), warm
     # Ten thousand sends; side traces may still be made.
     assert allocated < 10_000
+
+
+def test_a_send_once_per_request_in_the_log_phase_is_compiled(kafka, nginx):
+    topic = kafka.topic("jit-log")
+    location = f"""
+        location = /logged {{
+            return 200;
+            log_by_lua_block {{ p:send("{topic}", nil, "value") }}
+        }}
+"""
+    server = nginx(SERVER + location, http_block=http())
+    connection = server.connection()
+    for _ in range(REQUESTS):
+        connection.request("GET", "/logged")
+        connection.getresponse().read()
+    connection.close()
+    # flush was not called yet: a function that nobody calls is not compiled.
+    assert run(server, COMPILED) == [True, False]
+    assert run(server, "return p:flush(60000), p:stats().delivered") == [True, REQUESTS]
