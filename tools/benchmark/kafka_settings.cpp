@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "worker.hpp"
+#include "give_up.hpp"
 
 namespace kfast::bench {
 namespace {

@@ -3,8 +3,6 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <vector>
 
@@ -197,11 +195,6 @@ std::unique_ptr<Sender> make_sender(const Task& task) {
 }
 
 }  // namespace
-
-void give_up(const std::string& why) {
-  std::fprintf(stderr, "kfast-bench: %s\n", why.c_str());
-  std::exit(EXIT_FAILURE);
-}
 
 Measurement run_task(const Task& task) {
   const std::unique_ptr<Sender> sender = make_sender(task);

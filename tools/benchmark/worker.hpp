@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "give_up.hpp"
 #include "measurement.hpp"
 
 namespace kfast::bench {
@@ -37,8 +38,5 @@ class Sender {
 
 /// Does the task in this process.
 [[nodiscard]] Measurement run_task(const Task& task);
-
-/// Ends the process.
-[[noreturn]] void give_up(const std::string& why);
 
 }  // namespace kfast::bench
