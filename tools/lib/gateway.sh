@@ -5,13 +5,10 @@ NGINX_PID=
 
 # gateway_start FOLDER LIBRARY-FOLDER TOPIC: its access log goes to TOPIC, and POST /topics/TOPIC produces. It listens on
 # FOLDER/http.sock, so no port has to be free. Returns when it answers.
-gateway_start() { gateway_run "$1" "$2" < <(gateway_configuration "$1" "$3"); }
-
-# gateway_run FOLDER LIBRARY-FOLDER: the same with the configuration from stdin, which must listen there, too.
-gateway_run() {
+gateway_start() {
   local folder=$1 libraries=$2 tries=0
   mkdir -p "$folder"
-  cat >"$folder/nginx.conf"
+  gateway_configuration "$folder" "$3" >"$folder/nginx.conf"
   LD_LIBRARY_PATH=$libraries setsid setpriv --pdeathsig QUIT \
     nginx -p "$folder" -c "$folder/nginx.conf" -e "$folder/error.log" >"$folder/out" 2>&1 </dev/null &
   NGINX_PID=$!

@@ -46,7 +46,7 @@ part_packages() {
     reference) echo doxygen g++ cmake ninja-build pkg-config ;;
     package) echo dpkg-dev file git lintian debootstrap systemd-container ;;
     nginx) echo nginx libnginx-mod-http-lua lua-resty-core "$(luajit_package)" lua-cjson curl ;;
-    load) echo wrk ;;
+    load) echo wrk python3 libcpp-httplib-dev ;;
   esac | tr ' ' '\n' | sort -u
 }
 
@@ -68,7 +68,7 @@ part_reason() {
     reference) echo "makes the API reference from kfast.h" ;;
     package) echo "makes and checks Debian packages, and a Debian to install them in" ;;
     nginx) echo "a gateway with Lua in it, and curl to ask it, to run resty.kfast" ;;
-    load) echo "requests at full rate" ;;
+    load) echo "requests at full rate, and an HTTP library for the proxy that kfast is compared with" ;;
   esac
 }
 
