@@ -151,24 +151,16 @@ def test_each_record_arrives_once_and_in_the_order_of_its_partition(staying, top
         assert len(records) == 4 * rounds, topic
 
 
-def test_what_a_killed_worker_left_is_delivered_and_waits_no_longer(staying, topics, found):
+@pytest.mark.parametrize("end", ["kill", "close"])
+def test_what_a_worker_leaves_is_delivered_and_waits_no_longer(staying, topics, found, end):
+    value = b"left by " + end.encode()
     with Worker(staying.kfastd.socket_dir) as worker:
         staying.begin()
-        send_to_all(worker, topics, [b"killed"])
+        send_to_all(worker, topics, [value])
         mark = staying.kfastd.mark()
-        worker.kill()
+        getattr(worker, end)()
         staying.kfastd.wait_log("channel closed", since=mark)
-    assert values_of(found(b"killed")) == everywhere(topics, b"killed")
-
-
-def test_what_a_worker_closes_waits_no_longer(staying, topics, found):
-    with Worker(staying.kfastd.socket_dir) as worker:
-        staying.begin()
-        send_to_all(worker, topics, [b"closed"])
-        mark = staying.kfastd.mark()
-        worker.close()
-        staying.kfastd.wait_log("channel closed", since=mark)
-    assert values_of(found(b"closed")) == everywhere(topics, b"closed")
+    assert values_of(found(value)) == everywhere(topics, value)
 
 
 def test_records_that_stay_can_be_given_up(staying, topics, found):

@@ -4,14 +4,12 @@
 #include <netinet/tcp.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <utility>
 
 #include "give_up.hpp"
 
@@ -54,20 +52,10 @@ HttpConnection::HttpConnection(std::uint16_t port)
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   const int on = 1;
-  if (fd_ < 0 || ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
+  if (!fd_.valid() ||
+      ::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
     give_up("cannot connect to 127.0.0.1:" + std::to_string(port) + ": " + std::strerror(errno));
-  }
-}
-
-HttpConnection::HttpConnection(HttpConnection&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)),
-      due_ns_(other.due_ns_),
-      answer_(std::move(other.answer_)) {}
-
-HttpConnection::~HttpConnection() {
-  if (fd_ >= 0) {
-    ::close(fd_);
   }
 }
 
@@ -75,7 +63,7 @@ void HttpConnection::send(std::string_view request, std::uint64_t due_ns) {
   due_ns_ = due_ns;
   answer_.clear();
   // The connection is idle, so its buffer has room for all of it.
-  if (::send(fd_, request.data(), request.size(), MSG_NOSIGNAL) !=
+  if (::send(fd_.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(request.size())) {
     give_up(std::string("the server does not take a request: ") + std::strerror(errno));
   }
@@ -97,7 +85,7 @@ bool HttpConnection::is_whole() const {
 
 int HttpConnection::receive() {
   std::array<char, 4096> bytes;
-  const ssize_t size = ::recv(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT);
+  const ssize_t size = ::recv(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
     return 0;
   }

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "kfast/ipc/fd.hpp"
+
 namespace kfast::bench {
 
 /// What the generator sends again and again, with its head.
@@ -15,13 +17,8 @@ class HttpConnection {
  public:
   /// Connects; waits for that.
   explicit HttpConnection(std::uint16_t port);
-  HttpConnection(HttpConnection&& other) noexcept;
-  HttpConnection& operator=(HttpConnection&&) = delete;
-  HttpConnection(const HttpConnection&) = delete;
-  HttpConnection& operator=(const HttpConnection&) = delete;
-  ~HttpConnection();
 
-  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
 
   /// Sends a request whose latency counts from `due_ns`.
   void send(std::string_view request, std::uint64_t due_ns);
@@ -33,7 +30,7 @@ class HttpConnection {
  private:
   [[nodiscard]] bool is_whole() const;
 
-  int fd_ = -1;
+  ipc::Fd fd_;
   std::uint64_t due_ns_ = 0;
   std::string answer_;
 };

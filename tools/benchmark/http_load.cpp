@@ -17,6 +17,7 @@
 
 #include "give_up.hpp"
 #include "http_connection.hpp"
+#include "kfast/ipc/fd.hpp"
 #include "samples.hpp"
 
 namespace kfast::bench {
@@ -45,7 +46,7 @@ class Generator {
     for (std::size_t i = 0; i < load.connections; ++i) {
       connections_.emplace_back(load.port);
       epoll_event event{EPOLLIN, {.u64 = i}};
-      if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, connections_.back().fd(), &event) != 0) {
+      if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connections_.back().fd(), &event) != 0) {
         give_up("epoll takes no connection");
       }
       idle_.push_back(i);
@@ -127,7 +128,7 @@ class Generator {
     const std::uint64_t left = until > now ? until - now : 0;
     const timespec timeout{static_cast<time_t>(left / kSecond), static_cast<long>(left % kSecond)};
     std::array<epoll_event, kEvents> events;
-    const int count = ::epoll_pwait2(epoll_, events.data(), kEvents, &timeout, nullptr);
+    const int count = ::epoll_pwait2(epoll_.get(), events.data(), kEvents, &timeout, nullptr);
     if (count < 0 && errno != EINTR) {
       give_up("epoll_pwait2 failed");
     }
@@ -150,7 +151,7 @@ class Generator {
 
   Load load_;
   std::string request_;
-  int epoll_;
+  ipc::Fd epoll_;
   std::vector<HttpConnection> connections_;
   std::vector<std::size_t> idle_;
   std::uint64_t start_ = 0;

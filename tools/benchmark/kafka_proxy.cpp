@@ -24,6 +24,7 @@
 
 #include "give_up.hpp"
 #include "kafka_settings.hpp"
+#include "kfast/ipc/fd.hpp"
 
 namespace kfast::bench {
 namespace {
@@ -134,7 +135,7 @@ int main(int argc, char** argv) {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
+  const kfast::ipc::Fd signals(::signalfd(-1, &set, SFD_CLOEXEC));
 
   rd_kafka_t* producer = bench::open_producer(brokers, linger_ms);
   std::atomic<bool> go_on{true};
@@ -143,7 +144,7 @@ int main(int argc, char** argv) {
       rd_kafka_poll(producer, bench::kPollMs);
     }
   });
-  bench::serve(port, producer, signals);
+  bench::serve(port, producer, signals.get());
   rd_kafka_flush(producer, bench::kFlushMs);
   go_on.store(false);
   reports.join();

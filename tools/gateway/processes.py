@@ -54,6 +54,15 @@ def get(port, path, timeout=150):
     return json.loads(body) if body else None
 
 
+def answers(port, path):
+    """Whether a server is there."""
+    try:
+        get(port, path, timeout=5)
+        return True
+    except OSError:
+        return False
+
+
 class Child:
     """A process that ends with this one. `processors`: a set of their numbers."""
 
@@ -141,15 +150,8 @@ class Nginx:
         command = ["nginx", "-p", self.folder, "-c", self.folder / "nginx.conf", "-e", self.folder / "error.log"]
         environment = {"LD_LIBRARY_PATH": str(libraries)}
         self._child = Child("nginx", command, self.folder, processors, environment, death="QUIT")
-        self._child.wait_until(self._answers)
+        self._child.wait_until(lambda: answers(port, "/worker"))
         self.worker = self._worker()
-
-    def _answers(self):
-        try:
-            get(self.port, "/worker", timeout=5)
-            return True
-        except OSError:
-            return False
 
     def _worker(self):
         children = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()
@@ -176,15 +178,8 @@ class Proxy:
         self.port = free_port()
         command = [programs.kafka_proxy, "--port", self.port, "--brokers", brokers, "--linger-ms", linger_ms]
         self._child = Child("kafka-proxy", command, folder, processors)
-        self._child.wait_until(self._answers)
+        self._child.wait_until(lambda: answers(self.port, "/ready"))
         self.pid = self._child.pid
-
-    def _answers(self):
-        try:
-            get(self.port, "/ready", timeout=5)
-            return True
-        except OSError:
-            return False
 
     def end(self):
         self._child.end(signal.SIGTERM)
