@@ -6,6 +6,7 @@ STAGE_ROWS=()
 STAGES_PASSED=0
 STAGES_FAILED=0
 STAGES_BROKEN=0
+STAGES_FAILING=()
 
 # run_stage NAME: runs it, adds its row to the table, and sets STAGE_OK to 1 or 0.
 run_stage() {
@@ -34,6 +35,7 @@ run_stage() {
     # shellcheck disable=SC2034  # for the caller
     STAGE_OK=0
     STAGES_BROKEN=$((STAGES_BROKEN + 1))
+    STAGES_FAILING+=("$name")
     # A stage that broke before or beside its tests is a failure, too.
     if [ "$failed" -eq 0 ]; then failed=1; fi
     case $name in
@@ -58,35 +60,14 @@ skip_stage() {
 
 minutes() { awk -v seconds="$1" 'BEGIN { printf "%.1f", seconds / 60 }'; }
 
-# count_results FOLDER: "PASSED FAILED" of all JUnit files in it, and of the lines in its file `checks` (each is
-# `ok …` or `failed …`). A skipped test has proven nothing, so it counts as failed.
+# count_results FOLDER: "PASSED FAILED"; count-results.py says how it counts.
 count_results() {
   # Nor is there a Python to read them where the set-up failed.
   if ! compgen -G "$1/*.xml" >/dev/null && [ ! -e "$1/checks" ]; then
     echo "0 0"
     return
   fi
-  python3 - "$1" <<'PYTHON'
-import sys
-import xml.etree.ElementTree as tree
-from pathlib import Path
-
-passed = failed = 0
-for path in sorted(Path(sys.argv[1]).glob("*.xml")):
-    for case in tree.parse(path).iter("testcase"):
-        trouble = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-        if trouble or case.get("status") in ("fail", "notrun", "disabled"):
-            failed += 1
-            what = trouble[0] if trouble else "failed"
-            print(f"  {what}: {case.get('classname')} {case.get('name')}", file=sys.stderr)
-        else:
-            passed += 1
-checks = Path(sys.argv[1]) / "checks"
-for line in checks.read_text().splitlines() if checks.exists() else []:
-    passed += line.startswith("ok ")
-    failed += line.startswith("failed ")
-print(passed, failed)
-PYTHON
+  python3 "$KFAST_ROOT/tools/lib/count-results.py" "$1"
 }
 
 # check NAME COMMAND…: one check of the running stage that is no test framework's; its output goes to a log, which is
@@ -101,8 +82,18 @@ check() {
   fi
 }
 
-# The table, then the line that ends every run. Fails if anything did.
+# What failed and what it said, again, since who looks at a long run looks at its end.
+show_failures() {
+  local name
+  for name in "${STAGES_FAILING[@]}"; do
+    printf '\nstage %s failed:\n' "$name"
+    if [ -e "$KFAST_ROOT/build/results/$name/failures" ]; then cat "$KFAST_ROOT/build/results/$name/failures"; fi
+  done
+}
+
+# The failures, the table, then the line that ends every run. Fails if anything did.
 finish_stages() {
+  show_failures
   echo
   printf '%-14s %-7s %7s %7s %9s\n' stage result passed failed minutes
   printf '%s\n' "${STAGE_ROWS[@]}"
