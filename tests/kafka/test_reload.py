@@ -203,12 +203,17 @@ def test_a_producer_that_has_no_descriptors_sends_when_there_are_some(kafka, kfa
         limits = resource.prlimit(kfastd.pid, resource.RLIMIT_NOFILE)
         used = len(os.listdir(f"/proc/{kfastd.pid}/fd"))
         resource.prlimit(kfastd.pid, resource.RLIMIT_NOFILE, (used + 2, limits[1]))
-        kfastd.write_config(config_for(kafka.bootstrap, {"linger.ms": "1"}))
+        # One broker by many names: two descriptors for each at once, more than the producer of
+        # before gives back.
+        port = kafka.bootstrap.rpartition(":")[2]
+        names = ("127.0.0.1", "127.1", "127.0.1", "0x7f.1", "0177.1", "0x7f.0.1", "0177.0.1")
+        config = config_for(",".join(f"{name}:{port}" for name in names), {"linger.ms": "1"})
+        kfastd.write_config(config)
         mark = kfastd.mark()
         kfastd.signal(signal.SIGHUP)
         for n in range(count):
             worker.send(topic, None, b"%d" % n)
-        kfastd.wait_log("Too many open files|No file descriptors", since=mark)
+        kfastd.wait_log("Too many open files|Failed to setup broker queue wake-up", since=mark)
         resource.prlimit(kfastd.pid, resource.RLIMIT_NOFILE, limits)
         assert {each.outcome for each in worker.wait_reports(count)} == {DELIVERED}
 
