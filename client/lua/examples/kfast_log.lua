@@ -6,7 +6,10 @@
 --
 -- One log for each nginx worker. A request is never held up: what cannot be sent is counted.
 local cjson = require "cjson"
+local ffi = require "ffi"
 local kfast = require "resty.kfast"
+
+ffi.cdef "size_t strcspn(const char *text, const char *these);"
 
 local _M = {}
 
@@ -80,17 +83,58 @@ local function line_of(parts)
   return table.concat(line)
 end
 
--- A variable without a value is left out.
-local function json_of(fields)
-  local var, object = ngx.var, {}
+-- What a text in JSON may not hold as it is. Of a zero byte strcspn knows by itself.
+local SPECIAL = {'"\\\127'}
+for byte = 1, 255 do
+  if byte < 32 or byte > 127 then
+    SPECIAL[#SPECIAL + 1] = string.char(byte)
+  end
+end
+SPECIAL = table.concat(SPECIAL)
+
+local function quoted(text)
+  return cjson.encode(utf8(text))
+end
+
+-- What stands before and behind a field's value, once for all lines.
+local function columns_of(fields)
+  local columns = {}
   for i = 1, #fields do
-    local name = fields[i]
-    local value = var[name]
-    if value ~= nil and value ~= "" then
-      object[name] = NUMBERS[name] and tonumber(value) or utf8(value)
+    local label = "," .. quoted(fields[i]) .. ":"
+    columns[i] = {
+      name = fields[i], number = NUMBERS[fields[i]], label = label, open = label .. '"',
+    }
+  end
+  return columns
+end
+
+-- A variable without a value is left out. This runs for each request, so it is made of what LuaJIT compiles: a C function
+-- of Lua, such as cjson's, would leave all of it to the interpreter, and is called only for what a client has sent that
+-- needs it. `values` and `parts` are kept, lest each line makes two tables.
+local values, parts = {}, {}
+local function json_of(columns)
+  local var, count = ngx.var, #columns
+  for i = 1, count do
+    values[i] = var[columns[i].name] or ""
+  end
+  local all = table.concat(values, "", 1, count)
+  local plain = tonumber(ffi.C.strcspn(all, SPECIAL)) == #all
+  local n = 0
+  for i = 1, count do
+    local column, value = columns[i], values[i]
+    if value ~= "" then
+      local number = column.number and tonumber(value)
+      if number then
+        parts[n + 1], parts[n + 2], parts[n + 3] = column.label, number, ""
+      elseif plain then
+        parts[n + 1], parts[n + 2], parts[n + 3] = column.open, value, '"'
+      else
+        parts[n + 1], parts[n + 2], parts[n + 3] = column.label, quoted(value), ""
+      end
+      n = n + 3
     end
   end
-  return cjson.encode(object)
+  return "{" .. table.concat(parts, "", 1, n):sub(2) .. "}"
 end
 
 local function check(options)
@@ -136,7 +180,7 @@ function _M.start(options)
   log = {
     producer = producer,
     topic = options.topic,
-    fields = options.fields or DEFAULT_FIELDS,
+    columns = columns_of(options.fields or DEFAULT_FIELDS),
     parts = options.template and parts_of(options.template),
     key = options.key,
     sample = options.sample or 1,
@@ -152,7 +196,7 @@ function _M.write()
     log.sampled_out = log.sampled_out + 1
     return
   end
-  local line = log.parts and line_of(log.parts) or json_of(log.fields)
+  local line = log.parts and line_of(log.parts) or json_of(log.columns)
   local ok, why = log.producer:send(log.topic, log.key and ngx.var[log.key], line)
   if ok then
     log.sent = log.sent + 1
