@@ -31,7 +31,15 @@ def resident_bytes(pid):
 
 
 def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    """What its descriptors are, such as "socket" or a path."""
+    kinds = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{number}")
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        kinds.append(target.split(":[")[0])
+    return sorted(kinds)
 
 
 def free_port():

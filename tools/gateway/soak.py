@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections import Counter
 
 from goals import Goal, print_table
 from half_load import CONNECTIONS, half_load
@@ -16,11 +17,23 @@ def _facts(bench, nginx):
     return {
         "nginx's worker, resident MiB": resident_bytes(nginx.worker) / 2**20,
         "its memory in Lua, MiB": worker["lua_bytes"] / 2**20,
-        "its descriptors": descriptors(nginx.worker),
+        "its descriptors": len(descriptors(nginx.worker)),
         "its timers": worker["timers"],
         "kfastd, resident MiB": resident_bytes(bench.kfastd.pid) / 2**20,
-        "its descriptors (kfastd)": descriptors(bench.kfastd.pid),
+        "its descriptors (kfastd)": len(descriptors(bench.kfastd.pid)),
     }
+
+
+def _descriptors(bench, nginx):
+    return {"nginx's worker": descriptors(nginx.worker), "kfastd": descriptors(bench.kfastd.pid)}
+
+
+def _print_more(before, after):
+    """Names the descriptors that are there now and were not before, of each process."""
+    for process, kinds in after.items():
+        more = Counter(kinds) - Counter(before[process])
+        if more:
+            print(f"{process} has besides: " + ", ".join(f"{count} {kind}" for kind, count in more.items()))
 
 
 def _stretch(bench, nginx, rate, seconds):
@@ -42,7 +55,7 @@ def measure(bench):
         bench.kfastd.end(signal.SIGTERM)
         bench.kfastd.start()
         _stretch(bench, nginx, rate, seconds)
-        before = _facts(bench, nginx)
+        before, open_before = _facts(bench, nginx), _descriptors(bench, nginx)
         end = time.monotonic() + bench.soak_minutes * 60
         restarts = 0
         while time.monotonic() < end:
@@ -50,7 +63,7 @@ def measure(bench):
             bench.kfastd.start()
             restarts += 1
             _stretch(bench, nginx, rate, seconds)
-        after = _facts(bench, nginx)
+        after, open_after = _facts(bench, nginx), _descriptors(bench, nginx)
         bench.count("soak", nginx, ["soak", "wait"])
     rows = [[name, before[name], after[name], after[name] - before[name]] for name in before]
     print_table(
@@ -58,6 +71,7 @@ def measure(bench):
         ["", "before", "after", "more"],
         rows,
     )
+    _print_more(open_before, open_after)
     goals = []
     for name in before:
         if "MiB" in name:
