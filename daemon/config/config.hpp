@@ -64,6 +64,7 @@ struct Allow {
   std::vector<std::string> produce;  ///< topic patterns
   std::vector<std::string> consume;  ///< topic patterns
   std::vector<std::string> groups;   ///< consumer group patterns
+  bool trusted = false;              ///< their records are read where they are, without a copy
   Where where;
 };
 

@@ -65,6 +65,15 @@ constexpr auto keys = std::to_array<Key>({
     {Section::allow, "produce", Type::patterns, 0, 0, "", "Topics that may be written.", {}},
     {Section::allow, "consume", Type::patterns, 0, 0, "", "Topics that may be read.", {}},
     {Section::allow, "groups", Type::patterns, 0, 0, "", "Consumer groups that may be joined.", {}},
+    {Section::allow,
+     "trusted",
+     Type::boolean,
+     0,
+     0,
+     "",
+     "Whether librdkafka reads their records in their rings, without a copy, which is cheaper. A "
+     "worker that writes over what it has sent then makes others' records in the same batch fail.",
+     {}},
 
     {Section::limits, "sessions", Type::integer, 1, 1'000'000, "",
      "Connections of workers at a time.", &Limits::sessions},
@@ -128,6 +137,8 @@ std::string expected(const Key& key) {
       return "an absolute path";
     case Type::mode:
       return "octal permissions in quotes, as \"0660\"";
+    case Type::boolean:
+      return "true or false";
     case Type::patterns:
       return "a list of names, '*' matching any run of characters";
     case Type::integer:

@@ -16,7 +16,7 @@ namespace kfast::daemon::config {
 
 enum class Section { daemon, profiles, allow, limits };
 /// `mode` is file permissions as octal text ("0660"); `choice` is one of the words in `choices`.
-enum class Type { text, path, integer, mode, choice, patterns };
+enum class Type { text, path, integer, mode, choice, boolean, patterns };
 
 /// Where a key's value goes; keys without a field are read by the code of their section.
 using Field = std::variant<std::monostate, std::string Daemon::*, std::uint64_t Daemon::*,

@@ -133,6 +133,15 @@ void read_who(const Entry& entry, Allow& rule, Findings& findings) {
   }
 }
 
+void read_trusted(const Entry& entry, Allow& rule, Findings& findings) {
+  if (entry.value.kind != Node::Kind::boolean) {
+    findings.errors.push_back(
+        wrong_value(entry, *find_key(Section::allow, entry.key), "[[allow]]"));
+    return;
+  }
+  rule.trusted = entry.value.boolean;
+}
+
 void read_rule(const Node& table, Config& config, Findings& findings) {
   Allow rule;
   rule.where = table.where;
@@ -147,6 +156,8 @@ void read_rule(const Node& table, Config& config, Findings& findings) {
       rule.consume = read_patterns(entry, true, findings);
     } else if (entry.key == "groups") {
       rule.groups = read_patterns(entry, false, findings);
+    } else if (entry.key == "trusted") {
+      read_trusted(entry, rule, findings);
     } else {
       findings.errors.push_back(unknown_key(entry, Section::allow));
     }

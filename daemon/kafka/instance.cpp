@@ -66,6 +66,7 @@ Result<std::unique_ptr<Instance>> Instance::create(config::ProducerConf conf, st
                                          why.size()) != RD_KAFKA_CONF_OK) {
     return Failure{std::string(why.data())};
   }
+  self->reads_in_place_ = config::get_property(raw, "compression.codec") != "snappy";
   self->wake_fd_ = wake_fd;
   auto first = Producer::create(raw, wake_fd);
   if (!first) {
@@ -169,10 +170,10 @@ rd_kafka_resp_err_t Instance::produce(ProduceRequest request) {
   vus[n++].u.rkt = request.topic->handle.get();
   vus[n].vtype = RD_KAFKA_VTYPE_PARTITION;
   vus[n++].u.i32 = request.partition;
-  // A copy, always: the ring belongs to the client, which may scribble on it while librdkafka sums
-  // up a batch.
+  // A copy, or a client that is not trusted could write over the value while librdkafka sums up a
+  // batch.
   vus[n].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
-  vus[n++].u.i = RD_KAFKA_MSG_F_COPY;
+  vus[n++].u.i = request.in_place && reads_in_place_ ? 0 : RD_KAFKA_MSG_F_COPY;
   vus[n].vtype = RD_KAFKA_VTYPE_VALUE;
   vus[n].u.mem.ptr = const_cast<void*>(request.value);
   vus[n++].u.mem.size = request.value_size;

@@ -42,7 +42,9 @@ struct Topic {
   std::vector<bool> answered;                        // by partition: a broker has named an offset
 };
 
-/// A record as librdkafka takes it. Key and value are copied during the call, once.
+/// A record as librdkafka takes it. The key is copied during the call, once; so is the value, if it
+/// is not to be read in place: then it must be there, unchanged, until its delivery report. A profile
+/// that compresses with snappy copies it all the same.
 struct ProduceRequest {
   Topic* topic = nullptr;
   std::int32_t partition = RD_KAFKA_PARTITION_UA;
@@ -51,6 +53,7 @@ struct ProduceRequest {
   std::size_t key_size = 0;
   const void* value = nullptr;  // nullptr: null value
   std::size_t value_size = 0;
+  bool in_place = false;
   Headers headers;  // may be empty
   std::uint64_t opaque = 0;
 };
@@ -197,6 +200,9 @@ class Instance {
   std::string profile_;
   telemetry::ProfileBlock& stats_;
   BrokerStatistics brokers_;
+  // librdkafka's snappy compares what it has matched once more, and where that has changed it ends
+  // the process, unless it was compiled without assertions, as distributions' is not.
+  bool reads_in_place_ = true;
   std::unique_ptr<StickyPartitioner> sticky_;  // null: nothing is sticky
   RingLinger linger_;
   std::int64_t now_ms_ = 0;  // of the round

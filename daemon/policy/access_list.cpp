@@ -28,6 +28,7 @@ AccessList::Rules AccessList::compile(const std::vector<config::Allow>& rules) {
     for (const std::string& pattern : rule.groups) {
       rights.groups.add(pattern);
     }
+    rights.trusted = rights.trusted || rule.trusted;
   };
   for (const config::Allow& rule : rules) {
     if (rule.uid) {
@@ -40,11 +41,11 @@ AccessList::Rules AccessList::compile(const std::vector<config::Allow>& rules) {
   return compiled;
 }
 
-bool AccessList::allows(const Principal& who, std::string_view name,
-                        PatternSet Rights::*kind) const {
+template <typename Right>
+bool AccessList::any(const Principal& who, Right right) const {
   const auto in = [&](const auto& map, auto id) {
     const auto found = map.find(id);
-    return found != map.end() && (found->second.*kind).contains(name);
+    return found != map.end() && right(found->second);
   };
   const std::lock_guard lock(mutex_);
   return in(rules_.users, who.uid) || std::any_of(who.gids.begin(), who.gids.end(), [&](gid_t gid) {
@@ -53,22 +54,23 @@ bool AccessList::allows(const Principal& who, std::string_view name,
 }
 
 bool AccessList::may_produce(const Principal& who, std::string_view topic) const {
-  return allows(who, topic, &Rights::produce);
+  return any(who, [&](const Rights& rights) { return rights.produce.contains(topic); });
 }
 
 bool AccessList::may_consume(const Principal& who, std::string_view topic) const {
-  return allows(who, topic, &Rights::consume);
+  return any(who, [&](const Rights& rights) { return rights.consume.contains(topic); });
 }
 
 bool AccessList::may_join(const Principal& who, std::string_view group) const {
-  return allows(who, group, &Rights::groups);
+  return any(who, [&](const Rights& rights) { return rights.groups.contains(group); });
+}
+
+bool AccessList::trusts(const Principal& who) const {
+  return any(who, [](const Rights& rights) { return rights.trusted; });
 }
 
 bool AccessList::knows(const Principal& who) const {
-  const std::lock_guard lock(mutex_);
-  return rules_.users.contains(who.uid) ||
-         std::any_of(who.gids.begin(), who.gids.end(),
-                     [&](gid_t gid) { return rules_.groups.contains(gid); });
+  return any(who, [](const Rights&) { return true; });
 }
 
 }  // namespace kfast::daemon::policy

@@ -26,6 +26,8 @@ class AccessList {
   [[nodiscard]] bool may_produce(const Principal& who, std::string_view topic) const;
   [[nodiscard]] bool may_consume(const Principal& who, std::string_view topic) const;
   [[nodiscard]] bool may_join(const Principal& who, std::string_view group) const;
+  /// Whether a rule says that it may be believed not to write over what it has sent.
+  [[nodiscard]] bool trusts(const Principal& who) const;
   /// Whether any rule is for that principal: if not, its very connection can be refused.
   [[nodiscard]] bool knows(const Principal& who) const;
 
@@ -34,14 +36,16 @@ class AccessList {
     PatternSet produce;
     PatternSet consume;
     PatternSet groups;
+    bool trusted = false;
   };
   struct Rules {
     std::unordered_map<uid_t, Rights> users;
     std::unordered_map<gid_t, Rights> groups;
   };
   [[nodiscard]] static Rules compile(const std::vector<config::Allow>& rules);
-  [[nodiscard]] bool allows(const Principal& who, std::string_view name,
-                            PatternSet Rights::*kind) const;
+  /// Whether `right` holds for one of the principal's entries. Takes the lock.
+  template <typename Right>
+  [[nodiscard]] bool any(const Principal& who, Right right) const;
 
   mutable std::mutex mutex_;
   Rules rules_;

@@ -41,6 +41,7 @@ class KafkaSink : public channel::RecordSink {
   const policy::AccessList& access_;
   TopicClaims& claims_;
   TopicStats& stats_;
+  bool trusted_ = false;  // as it was when a topic was opened last
 };
 
 }  // namespace kfast::daemon::shard

@@ -68,8 +68,9 @@ void Shard::run() {
     profile.instance->purge();
     profile.instance->serve(*this, 1 << 20);
   }
-  slots_.clear();
+  // First the producers, whose threads may read in the rings until they have ended.
   profiles_.clear();
+  slots_.clear();
 }
 
 std::uint64_t Shard::take_round(bool& more, bool& may_nap) {

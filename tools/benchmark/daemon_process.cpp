@@ -31,10 +31,9 @@ std::string make_folder() {
 
 }  // namespace
 
-DaemonProcess::DaemonProcess(const std::string& executable, const std::string& brokers,
-                             const char* linger_ms, const char* nap_us)
-    : executable_(executable), folder_(make_folder()) {
-  write_configuration(brokers, linger_ms, nap_us);
+DaemonProcess::DaemonProcess(const Settings& settings)
+    : executable_(settings.executable), folder_(make_folder()) {
+  write_configuration(settings);
   if (const char* before = std::getenv(kSocketDir); before != nullptr) {
     folder_before_ = before;
   }
@@ -61,20 +60,21 @@ DaemonProcess::~DaemonProcess() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-void DaemonProcess::write_configuration(const std::string& brokers, const char* linger_ms,
-                                        const char* nap_us) const {
+void DaemonProcess::write_configuration(const Settings& settings) const {
   std::ofstream file(folder_ + "/kfastd.toml");
   file << "[daemon]\nsocket_dir = \"" << folder_ << "\"\nlog_level = \"warn\"\n";
-  if (nap_us != nullptr) {
-    file << "nap_us = " << nap_us << '\n';
+  if (!settings.nap_us.empty()) {
+    file << "nap_us = " << settings.nap_us << '\n';
   }
-  file << "[clusters.main]\n\"bootstrap.servers\" = \"" << brokers << "\"\n"
+  file << "[clusters.main]\n\"bootstrap.servers\" = \"" << settings.brokers << "\"\n"
        << "[profiles.default]\ncluster = \"main\"\n";
   for (const Setting& setting : common_settings()) {
-    const bool instead = linger_ms != nullptr && std::strcmp(setting.name, "linger.ms") == 0;
-    file << '"' << setting.name << "\" = \"" << (instead ? linger_ms : setting.value) << "\"\n";
+    const bool instead = !settings.linger_ms.empty() && std::strcmp(setting.name, "linger.ms") == 0;
+    file << '"' << setting.name << "\" = \""
+         << (instead ? settings.linger_ms.c_str() : setting.value) << "\"\n";
   }
-  file << "[[allow]]\nuid = " << ::getuid() << "\nproduce = [\"kfast-bench-*\"]\n";
+  file << "[[allow]]\nuid = " << ::getuid() << "\nproduce = [\"kfast-bench-*\"]\n"
+       << "trusted = " << (settings.trusted ? "true" : "false") << '\n';
 }
 
 void DaemonProcess::wait_until_it_answers() {

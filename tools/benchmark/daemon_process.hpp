@@ -12,10 +12,15 @@ namespace kfast::bench {
 /// at it, for as long as it lives.
 class DaemonProcess {
  public:
-  /// Returns when it answers; ends the process if it does not. `linger_ms`: instead of the common
-  /// setting; `nap_us`: instead of kfastd's default.
-  DaemonProcess(const std::string& executable, const std::string& brokers,
-                const char* linger_ms = nullptr, const char* nap_us = nullptr);
+  struct Settings {
+    std::string executable;
+    std::string brokers;
+    bool trusted = false;   // its workers are
+    std::string linger_ms;  // instead of the common setting; empty: that one
+    std::string nap_us;     // instead of kfastd's default; empty: that one
+  };
+  /// Returns when it answers; ends the process if it does not.
+  explicit DaemonProcess(const Settings& settings);
   DaemonProcess(const DaemonProcess&) = delete;
   DaemonProcess& operator=(const DaemonProcess&) = delete;
   ~DaemonProcess();
@@ -27,8 +32,7 @@ class DaemonProcess {
   void start();
 
  private:
-  void write_configuration(const std::string& brokers, const char* linger_ms,
-                           const char* nap_us) const;
+  void write_configuration(const Settings& settings) const;
   void wait_until_it_answers();
 
   std::string executable_;

@@ -236,7 +236,8 @@ Latency one_run(const Options& options, std::uint32_t value_bytes, std::size_t r
 }  // namespace
 
 std::vector<Latency> measure_latencies(const Options& options, KafkaAdmin& admin) {
-  const DaemonProcess daemon(options.kfastd, options.brokers, kLatencyLingerMs);
+  const DaemonProcess daemon(
+      {options.kfastd, options.brokers, options.trusted, kLatencyLingerMs, {}});
   const std::size_t records = options.quick ? 1'000 : 2'000;
   std::vector<Latency> latencies;
   for (int run = 0; run < runs(options); ++run) {

@@ -136,7 +136,7 @@ void check_way_of_sending(const std::string& name) {
 int run_all(const Options& options) {
   check_way_of_sending(options.with);
   KafkaAdmin admin(options.brokers);
-  DaemonProcess daemon(options.kfastd, options.brokers);
+  DaemonProcess daemon({options.kfastd, options.brokers, options.trusted, {}, {}});
   print_circumstances(options);
   std::fflush(stdout);
   warm_up_broker(options, admin);
@@ -192,6 +192,8 @@ int main(int argc, char** argv) {
   app.add_flag("--quick", options.quick,
                "some of the rows, a quarter of the records, three runs of each row and one of the "
                "rest: under two minutes");
+  app.add_flag("--trusted", options.trusted,
+               "kfastd trusts the workers: it does not copy their records");
   app.add_option("--topics", options.topics, "topics: how many [10,100,1000, with --quick 10,100]")
       ->delimiter(',')
       ->check(CLI::Range(1, 1000));

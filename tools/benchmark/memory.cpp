@@ -96,7 +96,8 @@ Backlog backlog(const Ground& ground, const Broker& broker, Side side, const std
                 std::uint64_t records) {
   std::unique_ptr<DaemonProcess> daemon;  // one with nothing of before in its memory
   if (side == Side::kfast) {
-    daemon = std::make_unique<DaemonProcess>(ground.options.kfastd, ground.options.brokers);
+    daemon = std::make_unique<DaemonProcess>(DaemonProcess::Settings{
+        ground.options.kfastd, ground.options.brokers, ground.options.trusted, {}, {}});
   }
   WorkerProcess worker("memory", task_of(ground, side, topic, records, true));
   static_cast<void>(worker.hear());  // connected

@@ -27,6 +27,7 @@ struct Options {
   int runs = 0;       // 0: as the plan says
   int kafka_pid = 0;  // 0: no outage is measured
   bool quick = false;
+  bool trusted = false;     // kfastd trusts the workers
   std::vector<int> topics;  // of the measurement "topics": how many; empty: as it says itself
   std::string linger_ms;    // of the measurement "topics", on both sides; empty: the common setting
   std::string nap_us;       // of the measurement "topics"; empty: kfastd's default

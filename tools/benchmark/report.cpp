@@ -80,6 +80,9 @@ void print_circumstances(const Options& options) {
       "much; "
       "flooded, both run full at times: \"full\" in the file of --json)\n\n",
       options.ring_bytes.c_str());
+  if (options.trusted) {
+    std::printf("kfastd trusts the workers: it does not copy their records.\n\n");
+  }
 }
 
 bool write_json(const std::string& path, const Options& options,
@@ -92,6 +95,7 @@ bool write_json(const std::string& path, const Options& options,
                          {"runs", runs(options)},
                          {"partitions", kPartitions},
                          {"ring_bytes", options.ring_bytes},
+                         {"trusted", options.trusted},
                          {"settings", settings_json(common_settings())},
                          {"settings_in_process", settings_json(in_process_settings())}};
   for (const CaseResult& result : results) {

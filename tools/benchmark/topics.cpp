@@ -32,11 +32,6 @@ Extent extent(const Options& options) {
   return e;
 }
 
-/// The text, or nothing.
-const char* or_null(const std::string& text) {
-  return text.empty() ? nullptr : text.c_str();
-}
-
 std::vector<std::string> names_of_topics(int count) {
   std::vector<std::string> names;
   for (int i = 0; i < count; ++i) {
@@ -50,9 +45,9 @@ TopicsRun one_run(Ground& ground, Side side, int topics, const Extent& extent,
                   const std::vector<std::string>& all) {
   std::unique_ptr<DaemonProcess> daemon;
   if (side == Side::kfast) {
-    daemon = std::make_unique<DaemonProcess>(ground.options.kfastd, ground.options.brokers,
-                                             or_null(ground.options.linger_ms),
-                                             or_null(ground.options.nap_us));
+    daemon = std::make_unique<DaemonProcess>(DaemonProcess::Settings{
+        ground.options.kfastd, ground.options.brokers, ground.options.trusted,
+        ground.options.linger_ms, ground.options.nap_us});
   }
   const std::uint64_t before = ground.admin.record_count(all, kTopicsPartitions);
   WorkerProcess worker("topics", {{"side", side},

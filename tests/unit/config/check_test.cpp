@@ -30,6 +30,11 @@ TEST(CheckConfig, PrintsWhatTheDaemonWouldRunWithAndItsOrigin) {
   EXPECT_TRUE(has(checked.output, "ok, 0 warning(s)"));
 }
 
+TEST(CheckConfig, SaysWhoIsTrusted) {
+  EXPECT_FALSE(has(check(file_with("", "", allow_root)).output, "trusted"));
+  EXPECT_TRUE(has(check(file_with("", "", allow_root + "trusted = true\n")).output, "trusted"));
+}
+
 TEST(CheckConfig, PrintsSecretsAsStars) {
   const Checked checked =
       check(file_with("\"sasl.password\" = \"hunter2\"\n\"sasl.username\" = \"joe\"\n", ""));

@@ -213,6 +213,21 @@ TEST(Load, AllowIsForExactlyOnePrincipal) {
   EXPECT_TRUE(has(errors_of(file_with("", "", "[allow]\nuid = 1\n")), "two brackets"));
 }
 
+TEST(Load, NobodyIsTrustedWhoIsNotSaidToBe) {
+  const auto loaded =
+      load_text(file_with("", "",
+                          "[[allow]]\nuid = 1\nproduce = [\"a\"]\n"
+                          "[[allow]]\nuid = 2\nproduce = [\"a\"]\ntrusted = true\n"
+                          "[[allow]]\nuid = 3\nproduce = [\"a\"]\ntrusted = false\n"),
+                "kfastd.toml", ".");
+  ASSERT_TRUE(loaded.ok()) << all_errors(loaded);
+  EXPECT_FALSE(loaded->config.allow[0].trusted);
+  EXPECT_TRUE(loaded->config.allow[1].trusted);
+  EXPECT_FALSE(loaded->config.allow[2].trusted);
+  EXPECT_TRUE(has(errors_of(file_with("", "", "[[allow]]\nuid = 1\ntrusted = \"yes\"\n")),
+                  "true or false"));
+}
+
 TEST(Load, AllowResolvesUsersAndGroupsAndWarnsOfUnknownOnes) {
   const auto loaded =
       load_text(file_with("", "",

@@ -62,6 +62,21 @@ TEST(AccessList, RulesOfAUserAndItsGroupsAddUp) {
   EXPECT_FALSE(list.may_consume(principal(7), "flags")) << "a group's number is no user's";
 }
 
+TEST(AccessList, TrustIsAUsersOrAGroups) {
+  config::Allow user = rule_for_user(33, {"a"});
+  user.trusted = true;
+  config::Allow group;
+  group.gid = 7;
+  group.trusted = true;
+  AccessList list({user, group, rule_for_user(33, {"b"}), rule_for_user(34, {"a"})});
+  EXPECT_TRUE(list.trusts(principal(33)));
+  EXPECT_TRUE(list.trusts(principal(34, {7})));
+  EXPECT_FALSE(list.trusts(principal(34)));
+  EXPECT_FALSE(list.trusts(principal(0))) << "root is nobody in particular";
+  list.replace({rule_for_user(33, {"a"})});
+  EXPECT_FALSE(list.trusts(principal(33)));
+}
+
 TEST(AccessList, OtherRulesTakeThePlaceOfAllThatWereThere) {
   AccessList list({rule_for_user(33, {"a"})});
   list.replace({rule_for_user(34, {"b"})});
