@@ -23,7 +23,7 @@ struct Daemon {
   std::string log_level = "info";
   std::uint64_t drain_timeout_ms = 10'000;
   std::uint64_t spin_us = 50;
-  std::uint64_t nap_us = 1'000;
+  std::uint64_t nap_us = 2'500;
   std::uint64_t max_linger_ms = 500;
 };
 

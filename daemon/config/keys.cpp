@@ -27,8 +27,9 @@ constexpr auto keys = std::to_array<Key>({
      &Daemon::drain_timeout_ms},
     {Section::daemon, "spin_us", Type::integer, 0, 1'000, "",
      "Microseconds that a busy shard looks for more before it sleeps.", &Daemon::spin_us},
-    {Section::daemon, "nap_us", Type::integer, 0, 1'000, "",
-     "Most microseconds that a shard naps between rounds; no naps where linger.ms is 0.",
+    // No longer, since nobody rings for credit that is used up in a nap.
+    {Section::daemon, "nap_us", Type::integer, 0, 20'000, "",
+     "Most microseconds that a shard naps between rounds; never more than half of linger.ms.",
      &Daemon::nap_us},
     {Section::daemon, "max_linger_ms", Type::integer, 0, 60'000, "",
      "Most milliseconds that records stay in their rings where they are spread over so many topics "

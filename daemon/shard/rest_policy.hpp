@@ -2,6 +2,7 @@
 // clock, no system call.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace kfast::daemon::shard {
@@ -10,24 +11,32 @@ enum class Rest : std::uint8_t { none, nap, sleep };
 
 /// Decides after each round. A nap costs the daemon a timer and saves workers a wake-up each; so it
 /// pays while records come at least about as often as naps end, and never where a profile wants no
-/// linger.
+/// linger. The longer naps are, the fewer of them there are, and a wake-up costs as much as dozens
+/// of records; half of what a record lingers in librdkafka anyway is what it may wait before.
 class RestPolicy {
  public:
   struct Limits {
-    std::uint32_t nap_us = 1000;  // 0: never nap
+    std::uint32_t nap_us = 2500;  // no nap is longer; 0: never nap
     std::uint32_t spin_rounds =
         50;  // empty rounds, of about a microsecond each, before sleep where napping is out
   };
   explicit RestPolicy(Limits limits) : limits_(limits) {}
 
-  /// `records` were taken in the round; `more` says that some could be taken at once; `may_nap`
-  /// that every active channel's profile lingers.
-  [[nodiscard]] Rest decide(std::uint64_t records, bool more, bool may_nap) {
+  /// How long naps are where the active channels' profiles linger so long at least, in ms; 0: there
+  /// are none.
+  [[nodiscard]] std::uint32_t nap_us(std::int64_t linger_ms) const {
+    return static_cast<std::uint32_t>(
+        std::min<std::int64_t>(limits_.nap_us, std::max<std::int64_t>(0, linger_ms) * 500));
+  }
+
+  /// `records` were taken in the round; `more` says that some could be taken at once; `nap_us` is
+  /// how long a nap would be, 0 where there are none.
+  [[nodiscard]] Rest decide(std::uint64_t records, bool more, std::uint32_t nap_us) {
     empty_rounds_ = records == 0 ? empty_rounds_ + 1 : 0;
     if (more) {
       return Rest::none;
     }
-    if (!may_nap || limits_.nap_us == 0) {
+    if (nap_us == 0) {
       return empty_rounds_ < limits_.spin_rounds ? Rest::none : Rest::sleep;
     }
     // An average over about the last eight rounds, in 1/16 records. Bursts count for no more than
@@ -36,8 +45,6 @@ class RestPolicy {
     average_ = average_ - average_ / 8 + counted * 2;
     return average_ >= kWorthNapping ? Rest::nap : Rest::sleep;
   }
-
-  [[nodiscard]] std::uint32_t nap_us() const { return limits_.nap_us; }
 
  private:
   static constexpr std::uint64_t kWorthNapping = 8;  // half a record per round

@@ -47,8 +47,8 @@ void Shard::run() {
     environment_.stats.beat(index_, Activity::working);
     serve_commands();
     bool more = false;
-    bool may_nap = true;
-    const std::uint64_t records = take_round(more, may_nap);
+    std::int64_t linger_ms = INT64_MAX / 1000;
+    const std::uint64_t records = take_round(more, linger_ms);
     serve_kafka();
     finish_touched();
     check_drain();
@@ -58,7 +58,8 @@ void Shard::run() {
       }
     }
     if (!stopping_) {
-      rest(policy_.decide(records, more, may_nap), may_nap);
+      const std::uint32_t nap_us = policy_.nap_us(linger_ms);
+      rest(policy_.decide(records, more, nap_us), nap_us);
     }
   }
   drain_.reset();
@@ -73,7 +74,7 @@ void Shard::run() {
   slots_.clear();
 }
 
-std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
+std::uint64_t Shard::take_round(bool& more, std::int64_t& least_linger_ms) {
   stats_.add(ShardCounter::rounds);
   throttled_until_ns_ = 0;
   read_clocks();
@@ -84,7 +85,7 @@ std::uint64_t Shard::take_round(bool& more, bool& may_nap) {
     Slot& slot = slots_[index];
     const std::uint64_t taken = take_from(index, more);
     records += taken;
-    may_nap = may_nap && slot.instance->linger_ms() > 0;
+    least_linger_ms = std::min(least_linger_ms, slot.instance->linger_ms());
     slot.empty_rounds = taken == 0 ? slot.empty_rounds + 1 : 0;
     if (slot.rings.looked(taken != 0)) {
       mute(index);

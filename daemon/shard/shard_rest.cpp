@@ -42,7 +42,7 @@ bool Shard::anything_published() const {
   });
 }
 
-void Shard::rest(Rest choice, bool may_nap) {
+void Shard::rest(Rest choice, std::uint32_t nap_us) {
   const bool kafka_waits = std::any_of(profiles_.begin(), profiles_.end(),
                                        [](const auto& entry) { return entry.second.ready; });
   if (choice == Rest::none || kafka_waits) {
@@ -55,10 +55,10 @@ void Shard::rest(Rest choice, bool may_nap) {
   // Workers whose records stay need not wake us: at half of a ring they ring in a nap, too. In a
   // sleep they would ring for each of them.
   const bool all_stay = staying != 0 && staying == active_.size();
-  const bool some_stay = staying != 0 && may_nap && policy_.nap_us() != 0;
+  const bool some_stay = staying != 0 && nap_us != 0;
   const bool short_nap = !all_stay && !active_.empty() && (choice == Rest::nap || some_stay);
   const bool nap = all_stay || short_nap;
-  std::int64_t timeout = short_nap ? std::int64_t{policy_.nap_us()} * 1000 : next_deadline_ns();
+  std::int64_t timeout = short_nap ? std::int64_t{nap_us} * 1000 : next_deadline_ns();
   if (all_stay) {
     // Nobody rings for credit that runs out.
     timeout = std::min(timeout, kStayNapNs);

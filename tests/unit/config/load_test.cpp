@@ -131,9 +131,9 @@ TEST(Load, WrongTypesAndRangesSayWhatIsExpected) {
   const auto daemon = [](const std::string& line) {
     return errors_of("[daemon]\n" + line + "\n" + file_with("", ""));
   };
-  EXPECT_TRUE(has(daemon("nap_us = 1001"), "'nap_us' in [daemon] is an integer from 0 to 1000"));
+  EXPECT_TRUE(has(daemon("nap_us = 20001"), "'nap_us' in [daemon] is an integer from 0 to 20000"));
   EXPECT_TRUE(has(daemon("nap_us = -1"), "not -1"));
-  EXPECT_TRUE(has(daemon("nap_us = \"5\""), "is an integer from 0 to 1000, not this text"));
+  EXPECT_TRUE(has(daemon("nap_us = \"5\""), "is an integer from 0 to 20000, not this text"));
   EXPECT_TRUE(has(daemon("socket_dir = 5"), "is an absolute path, not 5"));
   EXPECT_TRUE(has(daemon("socket_dir = \"run\""), "is an absolute path"));
   EXPECT_TRUE(has(daemon("socket_mode = \"0999\""), "octal permissions"));
