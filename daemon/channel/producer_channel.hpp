@@ -92,6 +92,13 @@ class ProducerChannel {
   /// True once when the client asked to be woken and there is something new for it since.
   [[nodiscard]] bool must_wake_client();
 
+  /// Whether the client has asked to be woken and was not since. One that asks in this moment may be
+  /// missed: only for what may be late for it.
+  [[nodiscard]] bool client_waits() const {
+    return !client_away_ &&
+           segments_.c2d_header().waiting.load(std::memory_order_relaxed) != served_waiting_;
+  }
+
   /// The wall clock was set; it would say `old_now_ms` without that. What was sent before neither
   /// expires for it nor waits for ever.
   void wall_clock_went(std::int64_t old_now_ms, std::int64_t by_ms) {

@@ -46,12 +46,22 @@ class RestPolicy {
     return average_ >= kWorthNapping ? Rest::nap : Rest::sleep;
   }
 
+  /// Whether a nap that begins now is to end when Kafka has answered; `asked` says that a client
+  /// waits for that. Else the reports wait for the nap's end, which saves a wake-up per request.
+  /// Where clients wait every now and then, it is to end for some time: changing over has its price.
+  [[nodiscard]] bool answers_end_nap(bool asked) {
+    unasked_naps_ = asked ? 0 : std::min(unasked_naps_ + 1, kUnaskedNaps);
+    return unasked_naps_ < kUnaskedNaps;
+  }
+
  private:
   static constexpr std::uint64_t kWorthNapping = 8;  // half a record per round
+  static constexpr std::uint32_t kUnaskedNaps = 64;
 
   Limits limits_;
   std::uint64_t average_ = 0;
   std::uint32_t empty_rounds_ = 0;
+  std::uint32_t unasked_naps_ = 0;
 };
 
 }  // namespace kfast::daemon::shard

@@ -119,6 +119,16 @@ bool Shard::watch(int fd, std::uint64_t tag) {
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+void Shard::change_watch(int fd, std::uint64_t tag, bool on) {
+  epoll_event event{};
+  event.events = on ? EPOLLIN | EPOLLET : 0U;
+  event.data.u64 = tag;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) {
+    spdlog::critical("cannot change how an eventfd is watched: {}", std::strerror(errno));
+    std::abort();  // it is watched, so this cannot fail; a deaf shard would hang its workers
+  }
+}
+
 void Shard::start() {
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("kfast-shard" + std::to_string(index_)).c_str());

@@ -191,6 +191,7 @@ class Shard : private kafka::EventHandler {
   void review_slots();
   void take_again(const kafka::Instance& former, kafka::Instance& next);
   bool watch(int fd, std::uint64_t tag);
+  void change_watch(int fd, std::uint64_t tag, bool on);
 
   void post(std::function<void()> command);
   void run();
@@ -218,6 +219,8 @@ class Shard : private kafka::EventHandler {
   void read_clocks();
   void rest(Rest choice, std::uint32_t nap_us);
   void wait(std::int64_t timeout_ns);
+  [[nodiscard]] bool anybody_waits() const;
+  void listen_to_kafka(bool on);
   void check_drain();
   [[nodiscard]] Standing standing() const;
   [[nodiscard]] Undelivered undelivered() const;
@@ -247,6 +250,7 @@ class Shard : private kafka::EventHandler {
   std::map<uid_t, policy::RateLimit> rates_;
   std::uint64_t throttled_until_ns_ = 0;  // 0: nobody
   bool stopping_ = false;
+  bool hears_kafka_ = true;
 
   struct Drain {
     std::chrono::steady_clock::time_point deadline;

@@ -280,13 +280,7 @@ void Shard::on_ring(std::uint16_t index) {
 }
 
 void Shard::listen(const Slot& slot, std::uint16_t index, bool on) {
-  epoll_event event{};
-  event.events = on ? EPOLLIN | EPOLLET : 0U;
-  event.data.u64 = tag_of(EpollSource::channel, index, slot.generation);
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, slot.doorbell.get(), &event) != 0) {
-    spdlog::critical("cannot change how a doorbell is watched: {}", std::strerror(errno));
-    std::abort();  // it is watched, so this cannot fail; a deaf channel would hang its worker
-  }
+  change_watch(slot.doorbell.get(), tag_of(EpollSource::channel, index, slot.generation), on);
 }
 
 // A client that rings in a loop would keep this thread awake, on our processor time, and keep it

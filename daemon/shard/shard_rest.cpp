@@ -63,6 +63,7 @@ void Shard::rest(Rest choice, std::uint32_t nap_us) {
     // Nobody rings for credit that runs out.
     timeout = std::min(timeout, kStayNapNs);
   }
+  listen_to_kafka(!short_nap || policy_.answers_end_nap(anybody_waits()));
   const auto state = nap ? ipc::ShardState::napping : ipc::ShardState::asleep;
   if (!rest_.rest(state, [this] { return anything_published(); })) {
     wait(0);
@@ -72,6 +73,30 @@ void Shard::rest(Rest choice, std::uint32_t nap_us) {
   environment_.stats.beat(index_, Activity::idle);
   wait(timeout);
   rest_.wake();
+  if (!hears_kafka_) {
+    for (auto& [name, profile] : profiles_) {
+      profile.ready = true;
+    }
+  }
+}
+
+// A parked channel is not asked: what it waits for has taken many naps already.
+bool Shard::anybody_waits() const {
+  return std::any_of(active_.begin(), active_.end(),
+                     [this](std::uint16_t index) { return slots_[index].channel->client_waits(); });
+}
+
+void Shard::listen_to_kafka(bool on) {
+  if (on == hears_kafka_) {
+    return;
+  }
+  hears_kafka_ = on;
+  std::uint16_t number = 0;
+  for (const auto& [name, profile] : profiles_) {
+    // Nobody reads the eventfd, so what was written in between is heard at once.
+    change_watch(profile.wake.get(), tag_of(EpollSource::kafka, number, 0), on);
+    ++number;
+  }
 }
 
 std::int64_t Shard::next_deadline_ns() {

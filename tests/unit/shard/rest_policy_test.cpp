@@ -58,5 +58,16 @@ TEST_F(RestPolicyTest, WhereNobodyLingersItLooksForAWhileAndThenSleeps) {
   EXPECT_EQ(policy_.decide(0, false, 0), Rest::sleep);
 }
 
+TEST_F(RestPolicyTest, AnswersEndNapsUntilNobodyHasAskedForLong) {
+  EXPECT_TRUE(policy_.answers_end_nap(false));
+  int naps = 1;
+  while (policy_.answers_end_nap(false)) {
+    ASSERT_LT(++naps, 1000);
+  }
+  EXPECT_FALSE(policy_.answers_end_nap(false));
+  EXPECT_TRUE(policy_.answers_end_nap(true));
+  EXPECT_TRUE(policy_.answers_end_nap(false));
+}
+
 }  // namespace
 }  // namespace kfast::daemon::shard
