@@ -41,15 +41,18 @@ profile_flooding() {
 }
 
 # make_page PAGE FOLDER COMMAND OPTIONS: the last two are names of arrays, kfast-bench with what it always needs, and
-# the options for it. Runs it whole, then once more under perf, and writes the page when all of that worked.
+# the options for it. Runs it whole, the flooding rows with trusted workers, and one of them under perf, and writes the
+# page when all of that worked.
 make_page() {
   local page=$1 work=$2/page
   local -n bench_command=$3 bench_options=$4
   command -v perf >/dev/null || die "tools/bench --page needs perf for the profile: install linux-perf"
   mkdir -p "$work/profile"
   "${bench_command[@]}" "${bench_options[@]}" --json "$work/figures.json" | tee "$work/printed.txt"
+  "${bench_command[@]}" "${bench_options[@]}" --only "B, flooding" --trusted | tee "$work/trusted.txt"
   profile_flooding "$work/profile" "${bench_command[@]}" --only "100 B, flooding" --with kfast_send --runs 3
-  "$KFAST_ROOT/tools/lib/performance-page.py" "$work/printed.txt" "$work/figures.json" "$work/profile" >"$work/page.md"
+  "$KFAST_ROOT/tools/lib/performance-page.py" "$work/printed.txt" "$work/trusted.txt" "$work/figures.json" "$work/profile" \
+    >"$work/page.md"
   cp "$work/page.md" "$page"
   say "wrote $page"
 }

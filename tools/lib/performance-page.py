@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Makes docs/performance.md out of what kfast-bench printed and wrote, and what perf recorded. Used by tools/bench --page.
 
-usage: performance-page.py PRINTED JSON PROFILE
-PRINTED: kfast-bench's standard output; JSON: its --json file; PROFILE: a folder with one text of `perf report` for each
-thread, in order of their names. Writes the page to standard output.
+usage: performance-page.py PRINTED TRUSTED JSON PROFILE
+PRINTED: kfast-bench's standard output; TRUSTED: the same, with trusted workers; JSON: the --json file of the first;
+PROFILE: a folder with one text of `perf report` for each thread, in order of their names. Writes the page to standard
+output.
 """
 
 import json
@@ -20,6 +21,11 @@ page of yours. `tools/bench` alone prints the tables, `tools/bench --quick` some
 How to read it: absolute times are this machine's. Worker, kfastd and the Kafka broker share its cores, so a rate also
 pays for the broker. What carries over to other machines are the ratios: kfast and librdkafka were measured in the same
 run, turn by turn, with the same settings, and each run's records were counted in Kafka.
+"""
+
+
+TRUSTED = """`trusted = true` in `[[allow]]`: librdkafka reads records in the workers' rings, as it reads them in the memory of a
+process that it is part of ([operations.md](operations.md)).
 """
 
 
@@ -92,9 +98,11 @@ def profile_of(folder):
 
 
 def main():
-    printed, json_file, profile = sys.argv[1:]
+    printed, trusted, json_file, profile = sys.argv[1:]
     figures = json.loads(pathlib.Path(json_file).read_text())
-    page = [HEAD, "## Tables\n", code(pathlib.Path(printed).read_text()), "## Figures\n", figures_of(figures)]
+    page = [HEAD, "## Tables\n", code(pathlib.Path(printed).read_text())]
+    page += ["## With trusted workers\n", TRUSTED, code(pathlib.Path(trusted).read_text())]
+    page += ["## Figures\n", figures_of(figures)]
     profiles = profile_of(profile)
     if profiles:
         page += ["## Where the time goes\n\nFlooding, 100 B: samples of `perf record`, per thread and function, in percent of that thread's, the\nbroker's warm-up with `rd_kafka_produce` by kfast-bench included.\n", profiles]
