@@ -180,6 +180,7 @@ class Channel {
   [[nodiscard]] bool write(const Record& record, std::int64_t now_ms, Frame& frame) noexcept;
   void count_frame(std::uint64_t position) noexcept;
   void wake_daemon() noexcept;
+  void fetch_next(std::uint64_t newest) noexcept;
   void bind_daemon_side(const ipc::Opened& opened, std::uint64_t head) noexcept;
   [[nodiscard]] int read_out_reports(ErrorText& why) noexcept;
   void keep(const kfast_report_t& report) noexcept;

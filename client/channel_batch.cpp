@@ -46,6 +46,7 @@ std::int64_t Channel::commit(std::size_t value_size) noexcept {
   writer_.publish();
   KFAST_KILL_POINT("client.commit.after_publish");
   wake_daemon();
+  fetch_next(open_.room.position);
   return static_cast<std::int64_t>(open_.room.position);
 }
 
