@@ -69,19 +69,18 @@ void warm_up_broker(const Options& options, KafkaAdmin& admin) {
   show_progress("");
 }
 
-Task task_of(const Case& c, Variant variant, const Options& options, int daemon_pid) {
+Task task_of(const Case& c, Variant variant, const Options& options) {
   Task task = c.task;
   task.variant = variant;
   task.brokers = options.brokers;
   task.ring_bytes = options.ring_bytes;
-  task.daemon_pid = is_kfast(variant) ? daemon_pid : 0;
   return task;
 }
 
-CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin, int daemon_pid) {
+CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin) {
   CaseResult result{c, {}};
   for (const Variant variant : c.variants) {
-    result.series.push_back({task_of(c, variant, options, daemon_pid), {}});
+    result.series.push_back({task_of(c, variant, options), {}});
   }
   for (int run = 0; run < runs(options); ++run) {
     // A topic per turn, deleted after it: the disk holds one turn's records.
@@ -92,12 +91,16 @@ CaseResult run_case(const Case& c, const Options& options, KafkaAdmin& admin, in
     if (needs_topic) {
       admin.create_topic(topic);
     }
+    // A kfastd per turn, too: one that has seen the deleted topics of all turns before would pay for
+    // them, and a producer in the process knows of none but its own.
+    const DaemonProcess daemon({options.kfastd, options.brokers, options.trusted, {}, {}});
     for (std::size_t i = 0; i < result.series.size(); ++i) {
       // Another one begins each time: none is always the first on a new topic, or after a flood.
       Series& series = result.series[(i + static_cast<std::size_t>(run)) % result.series.size()];
       show_progress(c.title + ": " + name_of(series.task.variant) + ", run " +
                     std::to_string(run + 1));
       series.task.topic = topic;
+      series.task.daemon_pid = is_kfast(series.task.variant) ? daemon.pid() : 0;
       series.runs.push_back(measure_and_count(series.task, admin));
     }
     if (needs_topic) {
@@ -136,13 +139,12 @@ void check_way_of_sending(const std::string& name) {
 int run_all(const Options& options) {
   check_way_of_sending(options.with);
   KafkaAdmin admin(options.brokers);
-  DaemonProcess daemon({options.kfastd, options.brokers, options.trusted, {}, {}});
   print_circumstances(options);
   std::fflush(stdout);
   warm_up_broker(options, admin);
   std::vector<CaseResult> results;
   for (const Case& c : plan(options)) {
-    results.push_back(run_case(c, options, admin, daemon.pid()));
+    results.push_back(run_case(c, options, admin));
   }
   if (!results.empty()) {
     print_table(results);
@@ -150,6 +152,7 @@ int run_all(const Options& options) {
     std::fflush(stdout);
   }
   std::vector<Goal> goals = goals_of(results);
+  DaemonProcess daemon({options.kfastd, options.brokers, options.trusted, {}, {}});
   Ground ground{options, admin, daemon, goals};
   nlohmann::json special = run_special_measurements(ground);
   if (results.empty() && special.empty()) {
