@@ -130,8 +130,8 @@ def test_a_record_that_is_not_published_never_appears(scene, point, nth, way):
 @pytest.mark.parametrize("point, nth, way, more", AFTER_PUBLISH)
 def test_a_record_that_is_published_is_delivered(scene, point, nth, way, more):
     scene = scene()
-    # Slow enough for the shard to rest in between.
-    rate = 2000 if point.endswith("ring") else 0
+    # Slow enough for the shard to sleep in between, not to nap.
+    rate = 100 if point.endswith("ring") else 0
     load = scene.load(kill_at=f"{point}:{nth}", rate=rate, ways=(way,), **ring_for(way))
     killed_by_itself(scene, load)
     verdict = scene.judge()
