@@ -95,6 +95,7 @@ class ProducerChannel {
   /// Whether the client has asked to be woken and was not since. One that asks in this moment may be
   /// missed: only for what may be late for it.
   [[nodiscard]] bool client_waits() const {
+    // The partner is the client's store when it asks; must_wake_client() looks again behind a fence.
     return !client_away_ &&
            segments_.c2d_header().waiting.load(std::memory_order_relaxed) != served_waiting_;
   }

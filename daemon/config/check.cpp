@@ -77,7 +77,7 @@ void print_effective(std::ostream& out, const Config& config,
     print_patterns(out, "consume", rule.consume);
     print_patterns(out, "groups", rule.groups);
     if (rule.trusted) {
-      out << "  trusted: records are read in their rings, without a copy\n";
+      out << "  trusted: records are read in their rings, without a copy (not for snappy)\n";
     }
   }
   for (const auto& [name, limits] : config.limits) {

@@ -72,8 +72,9 @@ constexpr auto keys = std::to_array<Key>({
      0,
      0,
      "",
-     "Whether librdkafka reads their records in their rings, without a copy, which is cheaper. A "
-     "worker that writes over what it has sent then makes others' records in the same batch fail.",
+     "Whether librdkafka reads their records in their rings, without a copy, which is cheaper (but "
+     "for profiles that compress with snappy). A worker that writes over what it has sent then "
+     "changes it, or has its batch refused with others' records.",
      {}},
 
     {Section::limits, "sessions", Type::integer, 1, 1'000'000, "",

@@ -47,7 +47,7 @@ void Shard::run() {
     environment_.stats.beat(index_, Activity::working);
     serve_commands();
     bool more = false;
-    std::int64_t linger_ms = INT64_MAX / 1000;
+    std::int64_t linger_ms = INT64_MAX / 1000;  // RestPolicy counts in microseconds
     const std::uint64_t records = take_round(more, linger_ms);
     serve_kafka();
     finish_touched();

@@ -56,6 +56,14 @@ def grown_by(kfastd, worker, topic) -> int:
     return own_bytes(kfastd) - before
 
 
+def leave_waiting(kfastd, worker, topic, paused) -> int:
+    """Sends one record, stops the broker, and sends RECORDS more; by how much kfastd's memory grew."""
+    worker.send(topic, None, b"warm")
+    worker.wait_reports(1)
+    paused()
+    return grown_by(kfastd, worker, topic)
+
+
 def sent(count) -> list:
     return [bytes([n % 251]) * LARGE for n in range(count)]
 
@@ -70,10 +78,7 @@ def test_only_records_of_trusted_workers_are_not_copied(kafka, paused):
     for trusted in (False, True):
         with Kfastd(trusting(kafka, trusted)) as kfastd:
             with Worker(kfastd.socket_dir, RING) as worker:
-                worker.send(topic, None, b"warm")
-                worker.wait_reports(1)
-                paused()
-                grown[trusted] = grown_by(kfastd, worker, topic)
+                grown[trusted] = leave_waiting(kfastd, worker, topic, paused)
                 kafka.resume(1)
                 assert {each.outcome for each in worker.wait_reports(RECORDS)} == {DELIVERED}
     assert grown[False] > RECORDS * LARGE
@@ -85,10 +90,7 @@ def test_records_that_snappy_compresses_are_copied(kafka, paused):
     topic = kafka.topic("trusted-snappy")
     with Kfastd(trusting(kafka, properties={"compression.type": "snappy"})) as kfastd:
         with Worker(kfastd.socket_dir, RING) as worker:
-            worker.send(topic, None, b"warm")
-            worker.wait_reports(1)
-            paused()
-            assert grown_by(kfastd, worker, topic) > RECORDS * LARGE
+            assert leave_waiting(kfastd, worker, topic, paused) > RECORDS * LARGE
             kafka.resume(1)
             assert {each.outcome for each in worker.wait_reports(RECORDS)} == {DELIVERED}
 
@@ -131,10 +133,7 @@ def test_records_that_wait_at_a_reload_are_delivered_by_the_next_producer(kafka,
     topic = kafka.topic("trusted-reload")
     with Kfastd(trusting(kafka, properties={"compression.type": codec})) as kfastd:
         with Worker(kfastd.socket_dir, RING) as worker:
-            worker.send(topic, None, b"warm")
-            worker.wait_reports(1)
-            paused()
-            grown_by(kfastd, worker, topic)
+            leave_waiting(kfastd, worker, topic, paused)
             kfastd.write_config(trusting(kafka, properties={"linger.ms": 7}))
             mark = kfastd.mark()
             kfastd.signal(signal.SIGHUP)
@@ -149,10 +148,7 @@ def test_records_that_wait_at_a_reload_are_delivered_by_the_next_producer(kafka,
 def test_nothing_is_lost_where_kfastd_is_killed(kafka, trusted, paused):
     topic = kafka.topic("trusted-killed")
     with Worker(trusted.socket_dir, RING) as worker:
-        worker.send(topic, None, b"warm")
-        worker.wait_reports(1)
-        paused()
-        grown_by(trusted, worker, topic)
+        leave_waiting(trusted, worker, topic, paused)
         trusted.restart(kill=True)
         kafka.resume(1)
         assert {each.outcome for each in worker.wait_reports(RECORDS)} == {DELIVERED}
@@ -162,10 +158,7 @@ def test_nothing_is_lost_where_kfastd_is_killed(kafka, trusted, paused):
 def test_rings_of_killed_workers_are_there_until_their_records_are_delivered(kafka, trusted, paused):
     topic = kafka.topic("trusted-dead")
     with Worker(trusted.socket_dir, RING) as worker:
-        worker.send(topic, None, b"warm")
-        worker.wait_reports(1)
-        paused()
-        grown_by(trusted, worker, topic)
+        leave_waiting(trusted, worker, topic, paused)
         worker.kill()
         mark = trusted.mark()
         kafka.resume(1)
@@ -235,10 +228,7 @@ def test_a_stop_in_the_midst_of_records_ends_in_order(kafka, paused):
     kfastd = Kfastd(trusting(kafka, drain_timeout_ms=0))
     with kfastd:
         with Worker(kfastd.socket_dir, RING) as worker:
-            worker.send(topic, None, b"warm")
-            worker.wait_reports(1)
-            paused()
-            grown_by(kfastd, worker, topic)
+            leave_waiting(kfastd, worker, topic, paused)
             kfastd.terminate()
             assert kfastd.wait() == 0
             assert "their workers hand them to the next kfastd" in kfastd.log_text()
