@@ -24,7 +24,7 @@ struct Daemon {
   std::uint64_t drain_timeout_ms = 10'000;
   std::uint64_t spin_us = 50;
   std::uint64_t nap_us = 2'500;
-  std::uint64_t max_linger_ms = 500;
+  std::uint64_t max_linger_ms = 600;
 };
 
 /// One Kafka property as the file says it; a secret's value is resolved and is never to be printed.

@@ -17,7 +17,7 @@ namespace {
 using ipc::Outcome;
 using telemetry::ProfileCounter;
 
-constexpr std::size_t kTopicsOfEach = 250;
+constexpr std::size_t kTopicsOfEach = 125;
 constexpr std::size_t kMostProducers = 8;
 constexpr std::int64_t kCountEveryMs = 1000;
 constexpr int kDebugLevel = 7;  // syslog's

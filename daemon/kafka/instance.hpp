@@ -84,7 +84,7 @@ class EventHandler {
 };
 
 /// It begins with one producer. librdkafka's work for a request grows with the partitions that a
-/// producer knows, so another one is made for each 250 topics, up to eight, each with connections to
+/// producer knows, so another one is made for each 125 topics, up to eight, each with connections to
 /// the brokers and threads of its own. A topic stays with its producer, so order is kept.
 ///
 /// Lifecycle: one thread creates it, produces, and serves its events (the shard's). Destruction may

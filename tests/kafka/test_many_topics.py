@@ -19,7 +19,7 @@ from harness.worker import Worker
 
 TOPICS = 300
 PARTITIONS = 2
-PRODUCERS = 2
+PRODUCERS = 3
 
 LINGER_MS = 5
 MOST_LINGER_MS = 500
