@@ -119,7 +119,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
         "default",
         "main",
         {{.name = "message.max.bytes", .value = std::to_string(kMostBytes)},
-         {.name = "linger.ms", .value = "0"},
+         {.name = "linger.ms", .value = linger_},
          {.name = "batch.num.messages", .value = batch_},
          {.name = "sticky.partitioning.linger.ms", .value = std::to_string(kStickyMs)}},
         {}};
@@ -187,6 +187,7 @@ class InstanceTest : public ::testing::Test, private EventHandler {
   }
 
   std::string batch_ = "10000";
+  std::string linger_ = "0";
   std::map<std::uint64_t, ipc::Outcome> outcome_;
   Broker broker_;
   ipc::Fd wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -255,6 +256,84 @@ TEST_F(InstanceTest, ManyTopicsAreDealtToSeveralProducersAndEachStaysWithItsOwn)
   serve_all();
   EXPECT_EQ(delivered_.size(), 2 * kTopics);
   EXPECT_TRUE(purged_.empty());
+}
+
+/// `first_` is a topic of the first of two producers, `second_` of the other.
+class TwoProducers : public InstanceTest {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(InstanceTest::SetUp());
+    first_ = topic_;
+    for (int n = 0; instance_->producers() == 1; ++n) {
+      const std::string name = "more-" + std::to_string(n);
+      broker_.create_topic(name);
+      second_ = instance_->topic(name);
+      ASSERT_NE(second_, nullptr);
+    }
+  }
+  rd_kafka_resp_err_t produce_to(Topic* topic, std::uint64_t opaque) {
+    topic_ = topic;
+    return produce("value", opaque, now_ms());
+  }
+  void produce_to_both(std::uint64_t opaque_of_first, std::uint64_t opaque_of_second) {
+    ASSERT_EQ(produce_to(first_, opaque_of_first), RD_KAFKA_RESP_ERR_NO_ERROR);
+    ASSERT_EQ(produce_to(second_, opaque_of_second), RD_KAFKA_RESP_ERR_NO_ERROR);
+  }
+
+  Topic* first_ = nullptr;
+  Topic* second_ = nullptr;
+};
+
+TEST_F(TwoProducers, APurgeTakesBackWhatEitherHas) {
+  produce_to_both(1, 2);
+  serve_all();
+  broker_.answer_after(600'000);
+  produce_to_both(3, 4);
+  instance_->purge();
+  serve_all();
+  EXPECT_EQ(delivered_, (std::multiset<std::uint64_t>{1, 2}));
+  EXPECT_EQ(purged_, (std::multiset<std::uint64_t>{3, 4}));
+}
+
+TEST_F(TwoProducers, APurgeThatDoesNotBlockTakesBackWhatEitherHas) {
+  produce_to_both(1, 2);
+  serve_all();
+  broker_.answer_after(600'000);
+  produce_to_both(3, 4);
+  instance_->begin_purge(true);
+  serve_all();
+  EXPECT_EQ(purged_, (std::multiset<std::uint64_t>{3, 4}));
+}
+
+TEST_F(TwoProducers, AFatalErrorOfTheSecondEndsTheInstance) {
+  produce_to_both(1, 2);
+  serve_all();
+  broker_.fail_next_produce(RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+  ASSERT_EQ(produce_to(second_, 3), RD_KAFKA_RESP_ERR_NO_ERROR);
+  // It comes with the event, or with the next record for the second.
+  while (!instance_->fatal()) {
+    serve_when_there_is_something(10);
+  }
+  EXPECT_TRUE(instance_->ended());
+  EXPECT_EQ(produce_to(second_, 4), RD_KAFKA_RESP_ERR__FATAL);
+  instance_->purge();
+  serve_all();
+  EXPECT_EQ(delivered_, (std::multiset<std::uint64_t>{1, 2}));
+  EXPECT_EQ(purged_, (std::multiset<std::uint64_t>{3}));
+}
+
+class TwoProducersThatLinger : public TwoProducers {
+ protected:
+  TwoProducersThatLinger() { linger_ = "200000"; }
+};
+
+TEST_F(TwoProducersThatLinger, AHurryLetsTheRecordsOfEitherGo) {
+  produce_to_both(1, 2);
+  for (int tries = 0; tries < 1000 && instance_->in_flight() != 0; ++tries) {
+    instance_->hurry();
+    serve_when_there_is_something(10);
+  }
+  EXPECT_EQ(delivered_, (std::multiset<std::uint64_t>{1, 2}));
 }
 
 TEST_F(InstanceTest, RecordsWithoutAKeyStayWithAPartitionForAWhile) {
