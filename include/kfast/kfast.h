@@ -152,10 +152,10 @@ KFAST_API int kfast_producer_begin(const kfast_options_t* options, kfast_produce
  * Goes on with opening a producer of kfast_producer_begin, for at most `timeout_ms`: 0 never waits,
  * negative for ever. Returns 0 when it is open, now or before. Else kfast_last_error says why not
  * yet: KFAST_ERR_TIMED_OUT (it is under way) or another error of kfast_producer_open (this attempt
- * has failed, without waiting for `timeout_ms` to pass, and the next call makes a new one). kfast_fd
- * is readable when it is time to call: at the beginning, when kfastd has answered, and 5 ms to 1 s
- * after an attempt that failed. Also KFAST_ERR_FORKED. The call that opens the producer maps
- * its memory and touches it once, about a millisecond for 4 MiB. One thread, until it has
+ * has failed, without waiting for `timeout_ms` to pass, and the next call makes a new one).
+ * kfast_fd is readable when it is time to call: at the beginning, when kfastd has answered, and
+ * 5 ms to 1 s after an attempt that failed. Also KFAST_ERR_FORKED. The call that opens the producer
+ * maps its memory and touches it once, about a millisecond for 4 MiB. One thread, until it has
  * answered 0, also with thread.safe=true.
  */
 KFAST_API int kfast_producer_ready(kfast_producer_t* producer, int timeout_ms);
@@ -330,10 +330,10 @@ KFAST_API int kfast_reports_opaque(kfast_producer_t* producer, kfast_report_t* r
                                    void** opaques, size_t max);
 
 /**
- * Writes a sentence about the error of `report` into `text`, cut to `text_size` bytes, NUL included:
- * Kafka's name of it and, for _AUTHENTICATION, _SSL and CLUSTER_AUTHORIZATION_FAILED, why the
- * brokers refused kfastd last, in librdkafka's words. Empty for error 0. 512 bytes are always enough. Returns 0, KFAST_ERR_INVALID
- * or KFAST_ERR_FORKED.
+ * Writes a sentence about the error of `report` into `text`, cut to `text_size` bytes, NUL
+ * included: Kafka's name of it and, for _AUTHENTICATION, _SSL and CLUSTER_AUTHORIZATION_FAILED, why
+ * the brokers refused kfastd last, in librdkafka's words. Empty for error 0. 512 bytes are always
+ * enough. Returns 0, KFAST_ERR_INVALID or KFAST_ERR_FORKED.
  */
 KFAST_API int kfast_report_text(kfast_producer_t* producer, const kfast_report_t* report,
                                 char* text, size_t text_size);
