@@ -28,17 +28,21 @@ class Kafka:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode != 0:
             raise Failure(f"Kafka did not create the topic {topic}: {made.stdout}{made.stderr}")
+        return self.count(topic)
+
+    def count(self, topic):
+        """How many records the topic holds: the sum of its partitions' ends. Asks again while a partition is said to be
+        unknown: a new one has no leader yet, and kcat may ask before it has heard of all."""
         end = time.monotonic() + LEADER_SECONDS
         while True:
             try:
-                return self.count(topic)
+                return self._count_once(topic)
             except Failure:
                 if time.monotonic() > end:
                     raise
             time.sleep(0.1)
 
-    def count(self, topic):
-        """How many records the topic holds: the sum of its partitions' ends."""
+    def _count_once(self, topic):
         command = ["kcat", "-Q", "-b", self.brokers]
         for partition in range(PARTITIONS):
             command += ["-t", f"{topic}:{partition}:-1"]

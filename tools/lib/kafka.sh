@@ -55,7 +55,7 @@ kafka_start() {
     kafka.Kafka "$folder/server.properties" >"$folder/kafka.log" 2>&1 </dev/null &
   KAFKA_PID=$!
   deadline=$((SECONDS + KAFKA_START_SECONDS))
-  until grep -q 'Kafka Server started' "$folder/kafka.log"; do
+  until grep -qs 'Kafka Server started' "$folder/kafka.log"; do
     if ! kill -0 "$KAFKA_PID" 2>/dev/null; then
       tail -n 20 "$folder/kafka.log" >&2
       die "Kafka ended at its start; the lines above are the end of its log"
