@@ -41,35 +41,60 @@ local function parts_of(template)
   return parts
 end
 
-local function hex(byte)
-  return ("\\x%02X"):format(byte:byte())
+-- How each byte is written where those that match `special` are written as \xNN.
+local function letters_of(special)
+  local letters = {}
+  for byte = 0, 255 do
+    local letter = string.char(byte)
+    letters[byte] = letter:find(special) and ("\\x%02X"):format(byte) or letter
+  end
+  return letters
 end
 
 -- As nginx does in its own log: what a client sent can neither end the line nor a quotation.
-local function escaped(text)
-  return (text:gsub('[%c"\\\127-\255]', hex))
+local SPECIAL_IN_LINE, BEYOND_ASCII = '[%c"\\\127-\255]', "[\128-\255]"
+local LINE_LETTERS, ASCII_LETTERS = letters_of(SPECIAL_IN_LINE), letters_of(BEYOND_ASCII)
+
+-- Loops, here and below, are what LuaJIT compiles, and patterns are not: kilobytes of bytes that need
+-- care, which anybody can send, shall not cost the worker milliseconds.
+local function written(text, letters)
+  local parts = {}
+  for i = 1, #text do
+    parts[i] = letters[text:byte(i)]
+  end
+  return table.concat(parts)
 end
 
--- The sequences of UTF-8 beyond ASCII, the longer ones first.
-local TAIL = "[\128-\191]"
-local SEQUENCES = {
-  "\240[\144-\191]" .. TAIL .. TAIL, "[\241-\243]" .. TAIL .. TAIL .. TAIL,
-  "\244[\128-\143]" .. TAIL .. TAIL,
-  "\224[\160-\191]" .. TAIL, "[\225-\236\238\239]" .. TAIL .. TAIL, "\237[\128-\159]" .. TAIL,
-  "[\194-\223]" .. TAIL,
-}
+local function escaped(text)
+  return text:find(SPECIAL_IN_LINE) and written(text, LINE_LETTERS) or text
+end
+
+local function is_utf8(text)
+  local at, size = 1, #text
+  while at <= size do
+    local lead = text:byte(at)
+    local last = at + (lead < 128 and 0 or lead < 224 and 1 or lead < 240 and 2 or 3)
+    if lead >= 128 and (lead < 194 or lead > 244 or last > size) then
+      return false
+    end
+    -- The second byte's bounds: no longer form than needed, no surrogate, nothing beyond U+10FFFF.
+    local least = lead == 224 and 160 or lead == 240 and 144 or 128
+    local most = lead == 237 and 159 or lead == 244 and 143 or 191
+    for i = at + 1, last do
+      local tail = text:byte(i)
+      if tail < least or tail > most then
+        return false
+      end
+      least, most = 128, 191
+    end
+    at = last + 1
+  end
+  return true
+end
 
 -- JSON holds UTF-8 only. Text that is none has its bytes beyond ASCII written as \xNN.
 local function utf8(text)
-  local rest = text
-  for i = 1, #SEQUENCES do
-    if not rest:find("[\128-\255]") then
-      return text
-    end
-    -- A letter in its place: what stands around it shall not become a sequence.
-    rest = rest:gsub(SEQUENCES[i], "x")
-  end
-  return rest:find("[\128-\255]") and text:gsub("[\128-\255]", hex) or text
+  return is_utf8(text) and text or written(text, ASCII_LETTERS)
 end
 
 local function line_of(parts)
