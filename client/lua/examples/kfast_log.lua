@@ -29,13 +29,15 @@ local OPTIONS = {
 
 local log  -- this worker's
 
--- "$remote_addr \"$request\" $status" as its parts: text, variable, text, variable, …, text.
+-- "$remote_addr \"$request\" ${status}" as its parts: text, variable, text, variable, …, text.
 local function parts_of(template)
   local parts, at = {}, 1
-  for before, variable, after in template:gmatch("()%$([%w_]+)()") do
-    parts[#parts + 1] = template:sub(at, before - 1)
-    parts[#parts + 1] = variable
-    at = after
+  for before, open, variable, shut, after in template:gmatch("()%$({?)([%w_]+)(}?)()") do
+    if open == "" or shut == "}" then
+      parts[#parts + 1] = template:sub(at, before - 1)
+      parts[#parts + 1] = variable
+      at = after - (open == "" and #shut or 0)
+    end
   end
   parts[#parts + 1] = template:sub(at)
   return parts
@@ -183,7 +185,7 @@ end
 --- Starts this worker's log; in init_worker_by_lua. Throws when an option is wrong.
 --   topic               where to
 --   fields              names of nginx's variables, for JSON [the usual ones of an access log]
---   template            instead of JSON a text with variables: '$remote_addr "$request" $status'
+--   template            instead of JSON a text with variables: '$remote_addr "$request" ${status}'
 --   key                 a variable that is the record's key: one key, one partition [none]
 --   sample              which part of the requests is logged, 0 to 1 [1]
 --   always_from_status  requests with such a status or a higher one are logged anyway [500]
