@@ -28,6 +28,8 @@ local OPTIONS = {
 }
 
 local log  -- this worker's
+local NOT_STARTED = "kfast_log was not started, or start threw: call it in init_worker_by_lua. With " ..
+  "lua_code_cache off requests do not see what was started there"
 
 -- "$remote_addr \"$request\" ${status}" as its parts: text, variable, text, variable, …, text.
 local function parts_of(template)
@@ -164,7 +166,31 @@ local function json_of(columns)
   return "{" .. table.concat(parts, "", 1, n):sub(2) .. "}"
 end
 
+local function is_variable(name)
+  return type(name) == "string" and name ~= "" and name:sub(1, 1) ~= "$"
+end
+
+local function wrong_fields(fields)
+  local count, seen = 0, {}
+  for _, name in pairs(fields) do
+    if not is_variable(name) then
+      return ("kfast_log's option fields has %s, which is not a variable's name without its $"):format(tostring(name))
+    end
+    if seen[name] then
+      return "kfast_log's option fields has " .. name .. " twice"
+    end
+    count, seen[name] = count + 1, true
+  end
+  if count == 0 or count ~= #fields then
+    return 'kfast_log\'s option fields is a list of names, such as {"host", "status"}'
+  end
+  return nil
+end
+
 local function check(options)
+  if log then
+    return "kfast_log is started already: one log for each worker"
+  end
   for name, value in pairs(options) do
     if not OPTIONS[name] then
       return "kfast_log has no option " .. tostring(name)
@@ -179,18 +205,25 @@ local function check(options)
   if options.when_full and options.when_full ~= "drop" and options.when_full ~= "error_log" then
     return 'kfast_log\'s option when_full is "drop" or "error_log"'
   end
-  return nil
+  if options.sample and not (options.sample >= 0 and options.sample <= 1) then
+    return ("kfast_log's option sample is %s, not from 0 to 1"):format(options.sample)
+  end
+  if options.key and not is_variable(options.key) then
+    return ("kfast_log's option key is %q, which is not a variable's name without its $"):format(options.key)
+  end
+  return options.fields and wrong_fields(options.fields)
 end
 
 --- Starts this worker's log; in init_worker_by_lua. Throws when an option is wrong.
 --   topic               where to
---   fields              names of nginx's variables, for JSON [the usual ones of an access log]
+--   fields              names of nginx's variables, for JSON [the usual ones of an access log]. One that
+--                       has no value is left out, and so is one that nginx does not have
 --   template            instead of JSON a text with variables: '$remote_addr "$request" ${status}'
 --   key                 a variable that is the record's key: one key, one partition [none]
 --   sample              which part of the requests is logged, 0 to 1 [1]
 --   always_from_status  requests with such a status or a higher one are logged anyway [500]
 --   when_full           what happens to a line that finds no room or no kfastd: "drop" counts it,
---                       "error_log" also writes it to nginx's error log ["drop"]
+--                       "error_log" also writes it to nginx's error log, which cuts it at 2 KB ["drop"]
 --   producer            options of resty.kfast's producer [{reports = "errors"}]
 function _M.start(options)
   local wrong = check(options)
@@ -219,6 +252,7 @@ end
 
 --- Logs the present request; in log_by_lua.
 function _M.write()
+  local log = log or error(NOT_STARTED, 2)
   if log.sample < 1 and ngx.status < log.always and math.random() >= log.sample then
     log.sampled_out = log.sampled_out + 1
     return
@@ -239,6 +273,7 @@ end
 --- This worker's counts: sent, sampled_out, dropped, last_drop (why, or nil); and of those sent
 -- failed and unknown (with the producer's option reports = "all" or "errors").
 function _M.counts()
+  local log = log or error(NOT_STARTED, 2)
   local stats = log.producer:stats()
   return {
     worker = ngx.worker.id(), sent = log.sent, sampled_out = log.sampled_out, dropped = log.dropped,
