@@ -251,3 +251,33 @@ def test_the_edge_filter_says_whether_sending_again_helps(kafka, example):
     order, large = b'{"type":"order","id":1}', b'{"type":"' + b"x" * 1_500_000 + b'"}'
     assert shown.json("/events", b"{}\n" + order)[0] == 500
     assert shown.json("/events", large)[0] == 400
+
+
+def test_the_edge_filter_says_which_event_comes_next(kafka, example):
+    topic = kafka.topic("next-event")
+    shown = example("edge_filter.conf", [('"events"', f'"{topic}"'), ("900k", "3m")])
+    events = [b"{}", b'{"type":"debug"}', b"no json", b'{"type":"' + b"x" * 1_500_000 + b'"}', b"{}"]
+    status, said = shown.json("/events", b"\n\n".join(events))
+    # The fourth, whatever became of those before it.
+    assert (status, said["produced"], said["next"]) == (400, 1, 4)
+
+
+def test_what_a_client_sends_is_not_taken_for_what_the_gateway_adds(kafka, example):
+    topic = kafka.topic("forged-field")
+    shown = example("edge_filter.conf", [('"events"', f'"{topic}"')])
+    forged = [b'{"client":"10.0.0.1"}', b'{"cl\\u0069ent":null}', b'{"a":1}']
+    counts = {"produced": 1, "dropped": 0, "malformed": 2}
+    assert shown.json("/events", b"\n".join(forged)) == (202, counts)
+    (record,) = kafka.witness.read(topic, count=1)
+    assert json.loads(record.value)["client"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("field", ["received_at = 0/0", "7"])
+def test_fields_of_the_rules_that_are_no_json_are_the_gateways_error(kafka, example, field):
+    topic = kafka.topic("bad-field")
+    replace = [('"events"', f'"{topic}"'), ("received_at = ngx.now(), client = ngx.var.remote_addr", field)]
+    shown = example("edge_filter.conf", replace)
+    shown.nginx.allow("the rules' fields are no JSON object")
+    assert shown.ask("/events", b"{}").status == 500
+    shown.nginx.wait_log("the rules' fields are no JSON object")
+    assert kafka.witness.count(topic) == 0
