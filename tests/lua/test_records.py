@@ -129,6 +129,8 @@ BAD_SENDS = {
     "'ok', nil, 'v', {headers = 'a'}": ("INVALID", "the headers are a string"),
     "'ok', nil, 'v', {headers = {'a'}}": ("INVALID", "header 1 is a string"),
     "'ok', nil, 'v', {headers = {{7, 'v'}}}": ("INVALID", "a header's name is a number"),
+    "'ok', nil, 'v', {headers = {{'a', 'v'}, b = 'v'}}": ("INVALID", "neither a list"),
+    "'ok', nil, 'v', {headers = {{'a', 'v'}, nil, {'b', 'v'}}}": ("INVALID", "neither a list"),
     "'ok', nil, 'v', {headers = {a = 7}}": ("INVALID", "the header a is a number"),
     "'ok', nil, 'v', {headers = {[('n'):rep(40000)] = ''}}": ("TOO_MANY_HEADERS", "40000 bytes"),
     "'ok', nil, 'v', {headers = {a = ('x'):rep(10000000)}}": ("TOO_LARGE", "10000000 bytes"),

@@ -107,6 +107,17 @@ end
 
 -- ---- headers ----------------------------------------------------------------------------------
 
+local function key_count(given)
+  if counts then
+    return nkeys(given)
+  end
+  local count = 0
+  for _ in pairs(given) do
+    count = count + 1
+  end
+  return count
+end
+
 -- {{name, value}, …} keeps the order and may repeat a name; {name = value, …} is shorter.
 local function header_count(headers)
   if headers == nil then
@@ -115,12 +126,9 @@ local function header_count(headers)
   if type(headers) ~= "table" then
     return nil, "the headers are a " .. type(headers) .. ", not a table"
   end
-  if headers[1] ~= nil then
-    return #headers
-  end
-  local count = 0
-  for _ in pairs(headers) do
-    count = count + 1
+  local count = key_count(headers)
+  if headers[1] ~= nil and #headers ~= count then
+    return nil, "the headers are neither a list {{name, value}, …} without holes nor {name = value, …}"
   end
   return count
 end
