@@ -261,3 +261,19 @@ def test_who_waits_holds_its_producer(kafka, nginx, paused):
         run(server, "collectgarbage() kfast.new_producer():close()")
         kafka.resume(1)
         assert waits.result() == [0, 1]
+
+
+def test_a_wait_inside_a_c_function_throws_as_nginx_does_and_leaves_nothing(kafka, nginx):
+    topic = kafka.topic("inside-c")
+    server = start(nginx, topic)
+    thrown, why = run(
+        server,
+        f"""
+        return pcall(string.gsub, "a", "a", function()
+            return tostring(p:send("{topic}", nil, "inside", {{wait = true}}))
+        end)""",
+    )
+    assert thrown is False and "attempt to yield across C-call boundary" in why
+    assert run(server, f'return p:send("{topic}", nil, "after", {{wait = true}})') == [0, 1]
+    wait_until(lambda: run(server, "return p:stats().waiting") == [0], "nobody waits")
+    assert [record.value for record in kafka.witness.read(topic)] == [b"inside", b"after"]
