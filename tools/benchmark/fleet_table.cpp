@@ -1,6 +1,8 @@
 // What is made of the fleet's figures: JSON, goals, a table.
+#include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "fleet.hpp"
 #include "samples.hpp"
@@ -50,12 +52,19 @@ double over(const FleetRuns& fleet, double FleetRun::*figure) {
   return median_of(fleet.kfast, figure) / median_of(fleet.librdkafka, figure);
 }
 
+/// "-" where the broker runs elsewhere, so that nobody knows.
+std::string text_of_broker(const FleetRuns& fleet, double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2f", value);
+  return median_of(fleet.librdkafka, &FleetRun::kafka_cpu_us) == 0 ? "-" : text.data();
+}
+
 void print_row(const char* with, const FleetRuns& fleet, const std::vector<FleetRun>& runs) {
   const auto m = [&](double FleetRun::*figure) { return median_of(runs, figure); };
-  std::printf("| %-16s | %9.0f | %7.2f | %7.2f | %11.0f | %7.0f | %7.0f |\n", with,
-              m(&FleetRun::rate) / 1e3, cpu_us(fleet, runs), m(&FleetRun::kafka_cpu_us),
-              m(&FleetRun::connections), m(&FleetRun::worker_threads),
-              m(&FleetRun::daemon_threads));
+  std::printf("| %-16s | %9.0f | %7.2f | %7s | %11.0f | %7.0f | %7.0f |\n", with,
+              m(&FleetRun::rate) / 1e3, cpu_us(fleet, runs),
+              text_of_broker(fleet, m(&FleetRun::kafka_cpu_us)).c_str(), m(&FleetRun::connections),
+              m(&FleetRun::worker_threads), m(&FleetRun::daemon_threads));
 }
 
 void print_rows(const FleetRuns& fleet) {
@@ -67,8 +76,9 @@ void print_rows(const FleetRuns& fleet) {
       "|------------------|-----------|---------|---------|-------------|---------|---------|\n");
   print_row("libkfast", fleet, fleet.kfast);
   print_row("librdkafka", fleet, fleet.librdkafka);
-  std::printf("| %-16s | %9.2f | %7.2f | %7.2f | %11.3f | %7s | %7s |\n", "ratio",
-              over(fleet, &FleetRun::rate), cpu_over(fleet), over(fleet, &FleetRun::kafka_cpu_us),
+  std::printf("| %-16s | %9.2f | %7.2f | %7s | %11.3f | %7s | %7s |\n", "ratio",
+              over(fleet, &FleetRun::rate), cpu_over(fleet),
+              text_of_broker(fleet, over(fleet, &FleetRun::kafka_cpu_us)).c_str(),
               over(fleet, &FleetRun::connections), "", "");
 }
 

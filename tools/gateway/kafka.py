@@ -31,8 +31,8 @@ class Kafka:
         return self.count(topic)
 
     def count(self, topic):
-        """How many records the topic holds: the sum of its partitions' ends. Asks again while a partition is said to be
-        unknown: a new one has no leader yet, and kcat may ask before it has heard of all."""
+        """How many records the topic holds: the sum of its partitions' ends. Asks again for a while where there is no
+        answer: a partition has no leader while it is new, or while a broker that was stopped comes back."""
         end = time.monotonic() + LEADER_SECONDS
         while True:
             try:
