@@ -27,8 +27,6 @@ bool hung_up(const ipc::Fd& socket) {
   return ::poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLRDHUP)) != 0;
 }
 
-/// Bell connections that have not said which session they belong to.
-constexpr std::size_t kMaxUnboundBells = 256;
 /// Descriptors that must be left for a new session: its pidfd, what is read to know its user, its
 /// channel.
 constexpr std::size_t kDescriptorsOfSession = 6;
@@ -209,7 +207,7 @@ void Server::on_socket_closed(std::uint64_t id) {
   // killed its process tells, a little later than its socket.
   environment_.loop.remove(session.link()->socket());
   session.retire_channels(shard::Shard::Retirement::session_ended);
-  session.link()->hang_up();
+  bells_.session_ended(id, session.link()->hang_up());
 }
 
 void Server::on_process_ended(std::uint64_t id) {
@@ -276,7 +274,7 @@ void Server::hang_up(std::uint64_t id, const char* how, shard::Shard::Retirement
   environment_.loop.remove(session.link()->socket());
   environment_.loop.remove(session.pidfd());
   session.retire_channels(why);
-  session.link()->hang_up();
+  bells_.session_ended(id, session.link()->hang_up());
   if (session.awaits_confirm()) {
     std::erase_if(unconfirmed_, [id](const auto& each) { return each.second == id; });
   }
@@ -341,59 +339,7 @@ void Server::on_bell_waiting() {
   if (!socket.valid() || draining_) {
     return;
   }
-  if (bells_.size() >= kMaxUnboundBells) {
-    // Who has been silent for longest goes, or silent connections would keep everybody else's out.
-    const auto oldest = std::min_element(
-        bells_.begin(), bells_.end(),
-        [](const auto& a, const auto& b) { return a.second.number < b.second.number; });
-    environment_.loop.remove(oldest->first);
-    bells_.erase(oldest);
-  }
-  const int fd = socket.get();
-  bells_.emplace(fd, Bell{++last_bell_, std::move(socket), {}, 0});
-  if (!environment_.loop.add(fd, EPOLLIN, [this, fd](std::uint32_t) { on_bell_readable(fd); })) {
-    bells_.erase(fd);
-  }
-}
-
-void Server::on_bell_readable(int fd) {
-  Bell& bell = bells_.at(fd);
-  const ssize_t size = ::recv(fd, bell.hello.data() + bell.received,
-                              bell.hello.size() - bell.received, MSG_DONTWAIT);
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
-    return;
-  }
-  if (size > 0) {
-    bell.received += static_cast<std::size_t>(size);
-  }
-  const std::size_t said = std::min(bell.received, sizeof ipc::BellHello::magic);
-  const bool stranger = std::memcmp(bell.hello.data(), ipc::kBellMagic, said) != 0;
-  if (size > 0 && !stranger && bell.received < bell.hello.size()) {
-    return;
-  }
-  environment_.loop.remove(fd);
-  ipc::Fd socket = std::move(bell.socket);
-  ipc::BellHello hello{};
-  std::memcpy(&hello, bell.hello.data(), sizeof hello);
-  const bool whole = bell.received == bell.hello.size();
-  bells_.erase(fd);
-  if (stranger) {
-    const char why[] = "kfastd: this is the bell socket of libkfast\n";
-    static_cast<void>(::send(socket.get(), why, sizeof why - 1, MSG_DONTWAIT | MSG_NOSIGNAL));
-    environment_.counters.add(DaemonCounter::sessions_refused_protocol);
-    return;
-  }
-  const auto found = sessions_.find(hello.session);
-  if (!whole || found == sessions_.end() || !found->second->token_is(hello.token)) {
-    return;
-  }
-  if (!found->second->link()->add_bell(std::move(socket))) {
-    const policy::Principal& who = found->second->principal();
-    telemetry::process_log().log(
-        spdlog::level::warn, "bells:" + who.name,
-        "bell refused: its session has too many already principal={} pid={}", who.name,
-        found->second->pid());
-  }
+  bells_.add(std::move(socket));
 }
 
 }  // namespace kfast::daemon::session

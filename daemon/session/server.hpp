@@ -1,7 +1,6 @@
-// The listeners, the sessions and the bells of one daemon.
+// The listeners and the sessions of one daemon.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "kfast/ipc/fd.hpp"
 #include "policy/access_list.hpp"
 #include "policy/quota.hpp"
+#include "session/bells.hpp"
 #include "session/event_loop.hpp"
 #include "session/fd_store.hpp"
 #include "session/kept_channels.hpp"
@@ -83,18 +83,10 @@ class Server {
   void post_absent_violation(std::uint32_t channel, std::string rule);
 
  private:
-  struct Bell {
-    std::uint64_t number = 0;  // in the order of their coming
-    ipc::Fd socket;
-    std::array<std::byte, sizeof(ipc::BellHello)> hello{};
-    std::size_t received = 0;
-  };
-
   explicit Server(Environment environment)
       : environment_(std::move(environment)), kept_(*this, environment_.store) {}
   void on_session_waiting();
   void on_bell_waiting();
-  void on_bell_readable(int fd);
   void welcome(ipc::Fd socket);
   void turn_away(const ipc::Fd& socket, ipc::RefusalCode code, const std::string& why);
   [[nodiscard]] bool drop_oldest_offer(const policy::Principal& principal);
@@ -111,9 +103,8 @@ class Server {
   ipc::Fd reserve_;  // given up for a moment when descriptors run out, to say so to whoever knocks
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::uint64_t, std::uint64_t> unconfirmed_;  // c2d inode -> session
-  std::unordered_map<int, Bell> bells_;                           // not bound yet, by fd
+  Bells bells_{*this};
   std::uint64_t last_session_ = 0;
-  std::uint64_t last_bell_ = 0;
   std::uint32_t last_channel_ = 0;
   bool draining_ = false;
 };

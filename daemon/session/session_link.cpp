@@ -1,8 +1,6 @@
 #include "session/session_link.hpp"
 
-#include <poll.h>
-#include <sys/socket.h>
-
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -26,9 +24,8 @@ void SessionLink::wake() {
     // does not fit.
     static_cast<void>(send_message(socket_.get(), ipc::make_message<ipc::Wake>()));
   }
-  const char ring = '!';
-  for (const ipc::Fd& bell : bells_) {
-    static_cast<void>(::send(bell.get(), &ring, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+  for (const auto& bell : bells_) {
+    bell->ring(ipc::kBellRings);  // where it does not fit, one that was not read does as well
   }
 }
 
@@ -40,25 +37,28 @@ void SessionLink::channel_closed(std::uint32_t channel) {
   server_.post_channel_closed(session_, channel);
 }
 
-bool SessionLink::add_bell(ipc::Fd bell) {
+bool SessionLink::add_bell(std::shared_ptr<const Bell> bell) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(bells_, [](const ipc::Fd& each) {
-    pollfd entry{each.get(), 0, 0};
-    return ::poll(&entry, 1, 0) != 0;  // the peer has closed it
-  });
-  if (!socket_.valid() || bells_.size() >= kMaxBells) {
+  const bool again = std::find(bells_.begin(), bells_.end(), bell) != bells_.end();
+  if (!again && (!socket_.valid() || bells_.size() >= kMaxBells)) {
     return false;
   }
-  const char bound = '+';
-  static_cast<void>(::send(bell.get(), &bound, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
-  bells_.push_back(std::move(bell));
+  bell->ring(ipc::kBellBound);
+  if (!again) {
+    bells_.push_back(std::move(bell));
+  }
   return true;
 }
 
-void SessionLink::hang_up() {
+void SessionLink::drop_bell(const Bell& bell) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(bells_, [&bell](const auto& each) { return each.get() == &bell; });
+}
+
+std::vector<std::shared_ptr<const Bell>> SessionLink::hang_up() {
   const std::lock_guard lock(mutex_);
   socket_.reset();
-  bells_.clear();
+  return std::exchange(bells_, {});
 }
 
 }  // namespace kfast::daemon::session

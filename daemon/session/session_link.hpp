@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kfast/ipc/fd.hpp"
+#include "session/bells.hpp"
 #include "shard/client_link.hpp"
 
 namespace kfast::daemon::session {
@@ -27,18 +29,19 @@ class SessionLink : public shard::ClientLink {
 
   /// The session socket, for the loop's thread; -1 after hang_up().
   [[nodiscard]] int socket() const { return socket_.get(); }
-  /// Binds a bell connection, and tells it so: it gets a byte at each wake-up. False: the session
-  /// has too many that live.
-  [[nodiscard]] bool add_bell(ipc::Fd bell);
-  /// Closes the socket and the bells; wake() does nothing afterwards.
-  void hang_up();
+  /// Rings the bell at each wake-up from now on, and once to say so. False: the session has too many
+  /// bells.
+  [[nodiscard]] bool add_bell(std::shared_ptr<const Bell> bell);
+  void drop_bell(const Bell& bell);
+  /// Closes the socket; wake() does nothing afterwards. Returns the bells that it rang.
+  [[nodiscard]] std::vector<std::shared_ptr<const Bell>> hang_up();
 
  private:
   Server& server_;
   const std::uint64_t session_;
   std::mutex mutex_;  // guards the descriptors against being closed while another thread writes
   ipc::Fd socket_;
-  std::vector<ipc::Fd> bells_;
+  std::vector<std::shared_ptr<const Bell>> bells_;
 };
 
 }  // namespace kfast::daemon::session

@@ -419,13 +419,17 @@ KFAST_API int kfast_fd(const kfast_producer_t* producer);
  * bytes are always enough. Writes to `hello`, which has KFAST_BELL_BYTES, what a connection to it
  * sends first, and returns how many bytes that are. kfastd answers with one byte, and from then on
  * sends one at each wake-up that was asked for; after each byte call kfast_reports or
- * kfast_flush_to, which ask for the next one. What the bytes are means nothing. The connection ends
- * with the session, or when kfastd has no room for it (a session has 16 at most). Then call this
- * again, until it succeeds, for a connection to the present session: its hello is another. Each
- * call tries, like kfast_reports, to come back to a kfastd that was away, with a back-off of at
- * most a second. Never blocks. The hello is a secret: who knows it learns when this producer is
- * woken, and nothing else. Errors: KFAST_ERR_NO_DAEMON (no session now: call again later),
- * KFAST_ERR_INVALID (also: `path_size` is too small), KFAST_ERR_FORKED, KFAST_ERR_CLOSED.
+ * kfast_flush_to, which ask for the next one. One connection may ring for several producers of one
+ * kfastd: send it the hello of each, one behind the other, also later. No byte says for whom it is,
+ * and what it is means nothing, but for '-': the session of one of several producers has ended. Then
+ * call this for each of them again and send what it gives; a hello that is known already does no
+ * harm. The connection ends with the last of its sessions, or when kfastd has no room for it (a
+ * session has 16 at most). Then call this again, until it succeeds, for a connection to the present
+ * session: its hello is another. Each call tries, like kfast_reports, to come back to a kfastd that
+ * was away, with a back-off of at most a second. Never blocks. The hello is a secret: who knows it
+ * learns when this producer is woken, and nothing else. Errors: KFAST_ERR_NO_DAEMON (no session
+ * now: call again later), KFAST_ERR_INVALID (also: `path_size` is too small), KFAST_ERR_FORKED,
+ * KFAST_ERR_CLOSED.
  */
 KFAST_API int kfast_bell(kfast_producer_t* producer, void* hello, char* path, size_t path_size);
 

@@ -399,9 +399,16 @@ def test_silent_bells_are_bounded_and_keep_nobody_out(kfastd):
             bell.socket.close()
 
 
-def test_bytes_after_the_bell_hello_do_no_harm(kfastd):
-    with RawSession(kfastd.socket_dir) as session:
-        identity, token = session.greet()
+def test_bytes_after_the_bell_hello_that_are_no_other_end_that_bell_alone(kfastd):
+    with RawSession(kfastd.socket_dir) as session, Bell(kfastd.socket_dir) as other:
+        hello = Bell.hello(*session.greet())
+        other.send(hello)
+        assert other.receive() == b"+"
         with Bell(kfastd.socket_dir) as bell:
-            bell.send(Bell.hello(identity, token) + b"and more" * 1000)
-            assert bell.receive() == b"+"
+            bell.send(hello + b"and more" * 1000)
+            said = b""
+            while more := bell.receive():
+                said += more
+            assert said == b"+kfastd: this is the bell socket of libkfast\n"
+        other.send(hello)
+        assert other.receive() == b"+"

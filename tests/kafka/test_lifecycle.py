@@ -1,7 +1,5 @@
 """kfastd, workers and brokers come and go: nothing that was accepted is lost."""
 
-import time
-
 import pytest
 
 from harness import kfastctl
@@ -16,7 +14,6 @@ from harness.kfast import (
     Producer,
     numbered_values,
 )
-from harness.raw_session import WAKE, Bell, RawSession, record_frame
 from harness.witness import crc_sum, sequence_value
 from harness.worker import Worker
 
@@ -400,43 +397,3 @@ def test_workers_that_come_and_go_with_new_topics_end_at_the_limit(kafka):
         assert outcome(topics[3]) == FAILED
         kfastd.wait_log(rf"topic={topics[3]}: limits\.default\.topics = 3 reached \(3 in use by")
         assert kfastctl.stat(kfastd.socket_dir).value("kfast_profile_topics") == 3
-
-
-# The protocol and the bell, from the header alone
-
-
-def test_a_client_written_from_the_headers_sends_and_is_rung(kafka, kfastd):
-    topic = kafka.topic("raw")
-    with RawSession(kfastd.socket_dir) as session, Bell(kfastd.socket_dir) as bell:
-        identity, token = session.greet()
-        bell.send(Bell.hello(identity, token)[:5])
-        bell.send(Bell.hello(identity, token)[5:])
-        assert bell.receive() == b"+"
-        channel = session.open()
-        channel.name_topic(0, topic.encode())
-        channel.ask_for_wake()
-        now = int(time.time() * 1000)
-        channel.write_frame(record_frame(0, now, b"key", b"by hand"))
-        assert bell.receive() == b"!"
-        assert session.receive().kind == WAKE
-        assert channel.reports_tail == 32
-        assert channel.first_report() == (32, 3, DELIVERED, 0, 0, 1, 0, 0, 0)
-        (record,) = kafka.witness.read(topic)
-        assert (record.key, record.value, record.timestamp) == (b"key", b"by hand", now)
-        # The reports' ring is read-only memory: kfastd's words are kfastd's.
-        assert channel.head == 40
-
-
-def test_a_bell_opens_with_its_sessions_token_only(kfastd):
-    with RawSession(kfastd.socket_dir) as session:
-        identity, token = session.greet()
-        wrong = bytes([token[0] ^ 1]) + token[1:]
-        for hello in (Bell.hello(identity, wrong), Bell.hello(identity + 1, token)):
-            with Bell(kfastd.socket_dir) as bell:
-                bell.send(hello)
-                assert bell.receive() == b""
-        with Bell(kfastd.socket_dir) as bell:
-            bell.send(Bell.hello(identity, token))
-            assert bell.receive() == b"+"
-            session.close()
-            assert bell.receive() == b""

@@ -6,7 +6,6 @@ import json
 import pytest
 
 from harness.daemon import Kfastd, config_for
-from harness.holdings import descriptors
 from nginx import wait_until
 from snippets import SERVER, http, run
 
@@ -83,31 +82,6 @@ def test_waiters_and_others_share_a_producer(kafka, nginx, options):
     assert (delivered, waiting) == (len(accepted) + 5000 - refused, 0)
     if not options:
         assert (len(accepted), refused) == (200, 0)
-
-
-def test_one_bell_for_a_worker_whatever_the_number_of_producers(kafka, kfastd, nginx):
-    topic = kafka.topic("one-bell")
-    before = descriptors(kfastd.pid)
-    server = start(nginx, topic)
-    opened = descriptors(kfastd.pid) - before
-    # Its session and its bell.
-    wait_until(
-        lambda: (descriptors(kfastd.pid) - before)["unix socket"] == 2, "one session and one bell"
-    )
-    run(
-        server,
-        f"""
-        local threads = {{}}
-        for n = 1, 50 do
-            threads[n] = ngx.thread.spawn(function()
-                return assert(kfast.new_producer():send("{topic}", nil, "v", {{wait = true}}))
-            end)
-        end
-        for n = 1, 50 do assert(ngx.thread.wait(threads[n])) end
-        """,
-    )
-    after = descriptors(kfastd.pid) - before
-    assert after["unix socket"] == 2 and after["memfd:kfast-c2d"] == 1, (opened, after)
 
 
 def test_kafkas_error_is_the_answer(kafka, nginx):

@@ -194,8 +194,10 @@ static_assert(sizeof(Notice) == 416);
 inline constexpr std::size_t kMaxMessage = 512;
 inline constexpr std::size_t kMaxFds = 4;
 
-/// What a bell connection sends first. The daemon answers with one byte, then rings with one byte
-/// at a time.
+/// What a bell connection sends first, and again, at any time, for each further session that it is
+/// to ring for. The daemon answers each with kBellBound, also the same once more; then it rings with
+/// kBellRings, and says kBellSessionEnded when one of several sessions has ended. The connection
+/// ends with the last of its sessions, and with a hello that names none.
 struct BellHello {
   char magic[8];  // "KFBELL1\n"
   std::uint64_t session;
@@ -203,6 +205,9 @@ struct BellHello {
 };
 static_assert(sizeof(BellHello) == 32);
 inline constexpr char kBellMagic[9] = "KFBELL1\n";
+inline constexpr char kBellBound = '+';
+inline constexpr char kBellRings = '!';
+inline constexpr char kBellSessionEnded = '-';
 
 /// A message of type T with its head filled in and everything else zero.
 template <class T>

@@ -36,13 +36,16 @@ function Channel.new(list)
   if not made then
     return nil, why
   end
-  local mode = "all"
+  local mode, place = "all", ""
   for _, option in ipairs(list) do
     mode = option[1] == "reports" and option[2] or mode
+    place = option[1] == "socket.dir" and option[2] or place
   end
   return setmetatable({
     options = made,
     mode = mode,
+    place = place,     -- whose bell it uses
+    keeps_bell = false,
     users = setmetatable({}, {__mode = "k"}),  -- the producers
     handle = nil,      -- open
     opening = nil,     -- begun
@@ -179,7 +182,7 @@ end
 function Channel:close()
   local handle, opening = self.handle, self.opening
   self.closed, self.handle, self.opening, self.topics = true, nil, nil, {}
-  bell.let_go(self)
+  bell.leave(self)
   give_back(handle)
   give_back(opening)
   self:tell_all("the producer was closed while it waited; the record is still delivered", "CLOSED")
