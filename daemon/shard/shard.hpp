@@ -118,7 +118,7 @@ class Shard : private kafka::EventHandler {
     for_good,     // it has closed the channel, or its process is gone
     violation,    // for good, and nothing further is taken
   };
-  /// Takes what was committed, reports to nobody, then frees the channel.
+  /// Takes what was committed, reports to who may come back, then frees the channel.
   void retire_channel(std::uint32_t number, Retirement why);
 
   /// Stops taking new records; what was committed until now is taken and flushed. It is done when

@@ -112,6 +112,32 @@ def test_records_in_the_ring_outlive_a_rule_that_goes_and_comes_back(kafka):
     assert values == [b"%d" % n for n in range(count)]
 
 
+def test_an_outcome_that_comes_when_the_session_has_ended_is_still_reported(kafka, kfastd, paused):
+    topic = kafka.topic("reported-later")
+    with Worker(kfastd.socket_dir) as worker:
+        worker.send(topic, None, b"before")
+        worker.wait_reports(1)
+        paused()
+        for n in range(60):
+            worker.send(topic, None, b"%d" % n)
+        kfastctl.wait_stat(
+            kfastd.socket_dir,
+            lambda stats: stats.value("kfast_shard_taken_messages_total") == 61,
+            "all records taken",
+        )
+        gone = config_for(kafka.bootstrap)
+        gone["allow"] = [{"uid": 4242, "produce": ["*"]}]
+        reload(kfastd, gone)
+        kfastd.wait_log("session ended: no .*allow.* rule any more")
+        kafka.resume(1)
+        kfastd.wait_log("channel closed channel=1")
+        reload(kfastd, config_for(kafka.bootstrap))
+        reports = worker.wait_reports(60)
+        assert [(each.outcome, each.offset) for each in reports] == [
+            (DELIVERED, offset) for offset in range(1, 61)
+        ]
+
+
 def test_a_limit_that_went_while_its_user_was_away_is_gone(kafka):
     topic, count = kafka.topic("limit-went"), 1000
     with Kfastd(limited_to(kafka, 1)) as kfastd:
