@@ -60,7 +60,7 @@ class Bells {
 
   Server& server_;
   std::unordered_map<int, Connection> connections_;  // by fd
-  std::size_t unbound_ = 0;                          // that ring for no session yet
+  std::size_t unbound_ = 0;                          // that ring for no session
   std::uint64_t last_number_ = 0;
 };
 

@@ -306,12 +306,9 @@ void Shard::retire(std::uint32_t number, Retirement why) {
   }
   Slot& slot = slots_[found->second];
   slot.retired = true;
-  // A worker that comes back when it is allowed again reads the reports then: by the credit rule
-  // they have room.
-  if (why != Retirement::not_allowed) {
-    slot.channel->stop_reports();
-  }
+  // A worker that may come back reads the reports then: by the credit rule they have room.
   if (why == Retirement::for_good || why == Retirement::violation) {
+    slot.channel->stop_reports();
     slot.channel->retire_for_good();
   }
   switch (why) {
