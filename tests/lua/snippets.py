@@ -30,6 +30,9 @@ SERVER = """
         }
 """
 
+# What nginx itself says of a bell whose kfastd is killed.
+BELL_DIES = r"(connect|send|recv)\(\).* failed \(\d+: .*\), context: ngx\.timer"
+
 
 def http(options: str = "") -> str:
     """The http block, with the options of the worker's producer in Lua."""

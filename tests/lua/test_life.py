@@ -12,7 +12,7 @@ from harness.holdings import holdings
 from harness.kfastctl import stat, wait_stat
 from harness.wall_clock import WallClock
 from nginx import wait_until
-from snippets import SERVER, http, run
+from snippets import BELL_DIES, SERVER, http, run
 
 SEND = """
         location = /send {
@@ -36,10 +36,6 @@ SEND = """
             }
         }
 """
-
-
-# What nginx itself says of a bell whose kfastd is killed.
-BELL_DIES = r"(connect|send|recv)\(\).* failed \(\d+: .*\), context: ngx\.timer"
 
 
 def start(nginx, topic, options="", **more):

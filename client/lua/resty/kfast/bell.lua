@@ -9,21 +9,24 @@ local _M = {}
 
 -- A bell that nobody keeps ends when nobody has waited for so long, seconds.
 local LINGER = 1
--- A timer's memory comes free when it ends, so a long-lived one is made anew, seconds.
-local MADE_ANEW_AFTER = 3600
+-- A timer's memory comes free when it ends, so one that lives long, in seconds, or has connected often
+-- is made anew.
+local MADE_ANEW_AFTER, MOST_CONNECTIONS = 3600, 1000
 -- nginx drops a timer that it finds no room to run (lua_max_running_timers, worker_connections), and
 -- tells the error log only. A bell that does not run so soon is made anew by the next who waits, seconds.
 local RUNS_WITHIN = 1
 -- So the one that lets bells go may be dropped, too: a bell looks itself, seconds.
 local LOOK_AFTER = 10
--- Between two tries to connect, or to have a channel rung for, seconds.
-local FIRST_DELAY, LONGEST_DELAY = 0.002, 1
+-- Between two tries to connect, or to have a channel rung for, seconds: at first, at most, and at most
+-- while somebody waits for it. Coming back to a kfastd takes three tries.
+local FIRST_DELAY, LONGEST_DELAY, LONGEST_OF_WAITERS = 0.002, 1, 0.05
 -- For what has no end: 24 days, in milliseconds, the longest that a cosocket takes, and in seconds.
 local NO_TIMEOUT = 0x7fffffff
 local FAR_FUTURE = NO_TIMEOUT / 1000
 
 local bells = {}        -- by the socket folder of kfastd: one for each of these that are used
 local sentinel = false  -- the timer that lets them go is there
+local run               -- what a bell's timer does
 
 -- Lets the one thread that waits in a semaphore run, once, however often it was told.
 local function wake(sema)
@@ -54,8 +57,20 @@ local function hellos(bell)
   return concat(said), path, missing
 end
 
+-- The next delay behind `delay`.
+local function longer(bell, delay)
+  local most = LONGEST_DELAY
+  for channel in next, bell.channels do
+    if not bell.bound[channel] and channel:is_waited_for() then
+      most = LONGEST_OF_WAITERS
+    end
+  end
+  return min(delay * 2, most)
+end
+
 -- One connection, from its first byte to its end. True if kfastd said anything.
 local function listen(bell, said, path)
+  bell.connections = bell.connections + 1
   local socket = ngx.socket.tcp()
   socket:settimeouts(1000, 1000, NO_TIMEOUT)
   bell.socket = socket
@@ -100,8 +115,10 @@ local function read(bell)
     if path and not answered then
       ngx.sleep(delay)  -- kfastd has no room for bells, or stops: who waits does not make it try sooner
       delay = min(delay * 2, LONGEST_DELAY)
-    elseif not bell.again:wait(delay) then
-      delay = min(delay * 2, LONGEST_DELAY)
+    elseif bell.again:wait(delay) then
+      delay = FIRST_DELAY
+    else
+      delay = longer(bell, delay)
     end
   end
 end
@@ -120,7 +137,7 @@ local function join(bell)
     if path then
       bell.socket:send(said)
     end
-    delay = missing and min((delay or FIRST_DELAY / 2) * 2, LONGEST_DELAY) or nil
+    delay = missing and longer(bell, delay or FIRST_DELAY / 2) or nil
   end
 end
 
@@ -177,7 +194,56 @@ local function is_waited_for(bell)
   return false
 end
 
-local function run(_, bell)
+-- nginx's time is the wall clock's, which may be set.
+local function is_there(bell)
+  return bell and (bell.runs or abs(ngx.now() - bell.made) < RUNS_WITHIN)
+end
+
+-- Makes the bell of a socket folder, in place of one that nginx has dropped: it, or nil and why not.
+local function make(place)
+  local former = bells[place]
+  local bell = {
+    place = place,
+    channels = {},                -- a set
+    bound = {},                   -- those of them that the connection rings for: a set
+    connected = false,
+    connections = 0,              -- made by now
+    used = true, runs = false, made = ngx.now(),
+    stop = semaphore.new(0),      -- posted when it may be over
+    more = semaphore.new(0),      -- when there is a channel to be rung for
+    again = semaphore.new(0),     -- when it is worth to connect now
+  }
+  local ok, why = ngx.timer.at(0, run, bell)
+  if not ok then
+    return nil, "no timer to wait with (" .. tostring(why) .. "): raise lua_max_pending_timers"
+  end
+  for channel in next, former and former.channels or {} do
+    bell.channels[channel], channel.bell = true, bell
+  end
+  bells[place] = bell
+  return bell
+end
+
+-- Ends a bell. Who still wants one is in its place as if nginx had dropped it, until another is made.
+local function hand_over(bell)
+  bell.runs, bell.made, bell.bound = false, -math.huge, {}
+  for channel in next, bell.channels do
+    channel.armed = false
+    if not channel.keeps_bell and not channel:is_waited_for() then
+      bell.channels[channel], channel.bell = nil, nil
+    end
+  end
+  if next(bell.channels) == nil then
+    bells[bell.place] = nil
+    return
+  end
+  local ok, why = make(bell.place)
+  if not ok then
+    ngx.log(ngx.ERR, "kfast: nobody is rung for until somebody waits again: ", why)
+  end
+end
+
+function run(_, bell)
   if bells[bell.place] ~= bell then
     return  -- it was given up
   end
@@ -193,19 +259,14 @@ local function run(_, bell)
     end
     local unused = told or not bell.used or ngx.worker.exiting()
     local over = unused and not is_kept(bell) and not is_waited_for(bell)
-  until over or bell.broken or abs(ngx.now() - began) >= MADE_ANEW_AFTER
+  until over or bell.broken or bell.connections >= MOST_CONNECTIONS or
+    abs(ngx.now() - began) >= MADE_ANEW_AFTER
   ngx.thread.kill(reader)
   ngx.thread.kill(joiner)
   if bell.socket then
     bell.socket:close()
   end
-  bells[bell.place] = nil
-  for channel in next, bell.channels do
-    channel.bell, channel.armed = nil, false
-    if channel.keeps_bell or channel:is_waited_for() then
-      _M.ensure(channel, channel.keeps_bell)
-    end
-  end
+  hand_over(bell)
 end
 
 -- Sees to it that bells do not hold up a worker that is told to end.
@@ -218,35 +279,6 @@ function _M.guard()
     end
   end
   return sentinel
-end
-
--- nginx's time is the wall clock's, which may be set.
-local function is_there(bell)
-  return bell and (bell.runs or abs(ngx.now() - bell.made) < RUNS_WITHIN)
-end
-
--- Makes the bell of a socket folder, in place of one that nginx has dropped: it, or nil and why not.
-local function make(place)
-  local former = bells[place]
-  local bell = {
-    place = place,
-    channels = {},                -- a set
-    bound = {},                   -- those of them that the connection rings for: a set
-    connected = false,
-    used = true, runs = false, made = ngx.now(),
-    stop = semaphore.new(0),      -- posted when it may be over
-    more = semaphore.new(0),      -- when there is a channel to be rung for
-    again = semaphore.new(0),     -- when it is worth to connect now
-  }
-  local ok, why = ngx.timer.at(0, run, bell)
-  if not ok then
-    return nil, "no timer to wait with (" .. tostring(why) .. "): raise lua_max_pending_timers"
-  end
-  for channel in next, former and former.channels or {} do
-    bell.channels[channel], channel.bell = true, bell
-  end
-  bells[place] = bell
-  return bell
 end
 
 --- Makes sure that the channel is rung for, or will be soon: true, or nil and why not. `keep`: for the
