@@ -1,5 +1,8 @@
 """The bell, and the protocol, from the header alone: who is rung for, and for how long."""
 
+import fcntl
+import sys
+import termios
 import time
 
 import pytest
@@ -7,6 +10,17 @@ import pytest
 from harness.kfast import DELIVERED
 from harness.kfastctl import wait_stat
 from harness.raw_session import WAKE, Bell, RawSession, record_frame
+
+
+def wait_until_read(bell):
+    """Until kfastd has read all that was sent to it."""
+    deadline = time.monotonic() + 60
+    while int.from_bytes(fcntl.ioctl(bell.socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder):
+        assert time.monotonic() < deadline, "kfastd does not read its bell"
+
+
+def wait_for_one_session(kfastd):
+    wait_stat(kfastd.socket_dir, lambda stats: stats.value("kfast_sessions") == 1, "one session")
 
 
 def test_a_client_written_from_the_headers_sends_and_is_rung(kafka, kfastd):
@@ -78,7 +92,7 @@ def test_a_bell_that_names_no_session_ends_for_all_of_them(kfastd, wrong):
     with RawSession(kfastd.socket_dir) as session, RawSession(kfastd.socket_dir) as ended:
         hellos = [Bell.hello(*each.greet()) for each in (session, ended)]
         ended.close()
-        wait_stat(kfastd.socket_dir, lambda stats: stats.value("kfast_sessions") == 1, "one session")
+        wait_for_one_session(kfastd)
         with Bell(kfastd.socket_dir) as bell, Bell(kfastd.socket_dir) as other:
             for each in (bell, other):
                 each.send(hellos[0])
@@ -99,3 +113,17 @@ def test_bells_that_have_gone_make_room_for_others(kfastd):
             with Bell(kfastd.socket_dir) as bell:
                 bell.send(hello)
                 assert bell.receive() == b"+"
+
+
+def test_a_bell_that_nobody_reads_ends_rather_than_miss_that_a_session_ended(kfastd):
+    with RawSession(kfastd.socket_dir) as first, RawSession(kfastd.socket_dir) as second:
+        hellos = [Bell.hello(*session.greet()) for session in (first, second)]
+        with Bell(kfastd.socket_dir) as bell:
+            bell.send(hellos[1] + hellos[0] * 3000)
+            wait_until_read(bell)
+            second.close()
+            wait_for_one_session(kfastd)
+            said = b""
+            while more := bell.receive():
+                said += more
+            assert set(said) == set(b"+")
