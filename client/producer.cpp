@@ -165,9 +165,10 @@ void Producer::pass_wake_on() noexcept {
 }
 
 /// Waits for kfastd until the deadline, at most `longest_ms` if that is not negative. False: the
-/// deadline has passed.
+/// deadline has passed; looked once more all the same, so that the error names what is so now.
 bool Producer::wait(const Deadline& deadline, int longest_ms) noexcept {
   if (deadline.passed()) {
+    advance();
     return false;
   }
   const std::int64_t longest = session_.away() ? session_.due_in_ms() : longest_ms;
@@ -276,7 +277,7 @@ int Producer::wait_for_outcomes(std::uint64_t end, int timeout_ms) noexcept {
       break;
     }
     if (!wait(deadline, -1)) {
-      result = timed_out();
+      result = closed_ ? closed() : timed_out();
       break;
     }
   }

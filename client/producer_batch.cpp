@@ -82,12 +82,13 @@ int Producer::write_all(kfast_record_t* records, std::size_t count, std::size_t&
     if (refusal == 0 || done != before) {
       continue;
     }
-    if (!wait_for_room(deadline, refusal)) {
-      code = KFAST_ERR_TIMED_OUT;
-      break;
-    }
+    const bool in_time = wait_for_room(deadline, refusal);
     if (closed_) {
       code = closed();
+      break;
+    }
+    if (!in_time) {
+      code = KFAST_ERR_TIMED_OUT;
       break;
     }
   }

@@ -81,13 +81,14 @@ std::int64_t Producer::send_record(Record& record, int timeout_ms, const Deadlin
     if (result >= 0) {
       break;
     }
-    if (!wait_for_room(deadline, result)) {
-      static_cast<void>(refuse(result, record));
-      result = KFAST_ERR_TIMED_OUT;
-      break;
-    }
+    const bool in_time = wait_for_room(deadline, result);
     if (closed_) {
       result = closed();
+      break;
+    }
+    if (!in_time) {
+      static_cast<void>(refuse(result, record));
+      result = KFAST_ERR_TIMED_OUT;
       break;
     }
   }

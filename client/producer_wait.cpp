@@ -84,7 +84,7 @@ int Producer::wait_until(std::int64_t position, int timeout_ms, const Deadline& 
         return closed();
       }
       if (timeout_ms == 0 || !wait(deadline, -1)) {
-        return late(position);
+        return closed_ ? closed() : late(position);
       }
     }
   };
