@@ -29,7 +29,8 @@ constexpr auto keys = std::to_array<Key>({
      "Microseconds that a busy shard looks for more before it sleeps.", &Daemon::spin_us},
     // No longer, since nobody rings for credit that is used up in a nap.
     {Section::daemon, "nap_us", Type::integer, 0, 20'000, "",
-     "Most microseconds that a shard naps between rounds; never more than half of linger.ms.",
+     "Most microseconds that a shard naps between rounds; never more than half of linger.ms. With "
+     "linger.ms=0, from four records on their way on, until Kafka answers.",
      &Daemon::nap_us},
     {Section::daemon, "max_linger_ms", Type::integer, 0, 60'000, "",
      "Most milliseconds that records stay in their rings where they are spread over so many topics "

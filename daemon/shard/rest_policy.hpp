@@ -9,10 +9,22 @@ namespace kfast::daemon::shard {
 
 enum class Rest : std::uint8_t { none, nap, sleep };
 
+/// What a nap would be.
+struct Nap {
+  std::uint32_t us = 0;       // 0: there are none
+  bool until_answer = false;  // Kafka's next answer ends it, whether a client waits for that or not
+};
+
 /// Decides after each round. A nap costs the daemon a timer and saves workers a wake-up each; so it
-/// pays while records come at least about as often as naps end, and never where a profile wants no
-/// linger. The longer naps are, the fewer of them there are, and a wake-up costs as much as dozens
-/// of records; half of what a record lingers in librdkafka anyway is what it may wait before.
+/// pays while records come at least about as often as naps end. The longer naps are, the fewer of
+/// them there are, and a wake-up costs as much as dozens of records; half of what a record lingers
+/// in librdkafka anyway is what it may wait before.
+///
+/// Where a profile wants no linger, records that come while others are on their way go together at
+/// Kafka's next answer, as group commits do: requests get fewer, so each is answered sooner. A few
+/// may be on their way without that, or one worker's next record would wait for its last one's
+/// answer. With more, an idempotent librdkafka makes no request for their partition anyway
+/// (rd_kafka_toppar_producer_serve: five records), and polls without a pause until it may.
 class RestPolicy {
  public:
   struct Limits {
@@ -22,21 +34,27 @@ class RestPolicy {
   };
   explicit RestPolicy(Limits limits) : limits_(limits) {}
 
-  /// How long naps are where the active channels' profiles linger so long at least, in ms; 0: there
-  /// are none.
-  [[nodiscard]] std::uint32_t nap_us(std::int64_t linger_ms) const {
-    return static_cast<std::uint32_t>(
-        std::min<std::int64_t>(limits_.nap_us, std::max<std::int64_t>(0, linger_ms) * 500));
+  /// The nap where the active channels' profiles linger `linger_ms` at least, and each of those that
+  /// do not linger has `in_flight` records or more on their way.
+  [[nodiscard]] Nap nap(std::int64_t linger_ms, std::uint64_t in_flight) const {
+    if (linger_ms <= 0) {
+      return in_flight >= kWorthGathering && limits_.nap_us != 0 ? Nap{limits_.nap_us, true}
+                                                                 : Nap{};
+    }
+    return {static_cast<std::uint32_t>(std::min<std::int64_t>(limits_.nap_us, linger_ms * 500)),
+            false};
   }
 
-  /// `records` were taken in the round; `more` says that some could be taken at once; `nap_us` is
-  /// how long a nap would be, 0 where there are none.
-  [[nodiscard]] Rest decide(std::uint64_t records, bool more, std::uint32_t nap_us) {
+  /// `records` were taken in the round; `more` says that some could be taken at once.
+  [[nodiscard]] Rest decide(std::uint64_t records, bool more, Nap nap) {
     empty_rounds_ = records == 0 ? empty_rounds_ + 1 : 0;
     if (more) {
       return Rest::none;
     }
-    if (nap_us == 0) {
+    if (nap.until_answer) {
+      return Rest::nap;
+    }
+    if (nap.us == 0) {
       return empty_rounds_ < limits_.spin_rounds ? Rest::none : Rest::sleep;
     }
     // An average over about the last eight rounds, in 1/16 records. Bursts count for no more than
@@ -57,6 +75,7 @@ class RestPolicy {
  private:
   static constexpr std::uint64_t kWorthNapping = 8;  // half a record per round
   static constexpr std::uint32_t kUnaskedNaps = 64;
+  static constexpr std::uint64_t kWorthGathering = 4;
 
   Limits limits_;
   std::uint64_t average_ = 0;

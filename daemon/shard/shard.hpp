@@ -199,7 +199,7 @@ class Shard : private kafka::EventHandler {
   void adopt(NewChannel request);
   void welcome_client(std::uint32_t number, std::shared_ptr<ClientLink> link);
   void retire(std::uint32_t number, Retirement why);
-  std::uint64_t take_round(bool& more, std::int64_t& least_linger_ms);
+  std::uint64_t take_round(bool& more);
   [[nodiscard]] bool stays(const Slot& slot) const;
   std::uint64_t take_from(std::uint16_t index, bool& more);
   std::uint64_t took(std::uint16_t index, const channel::TakeResult& taken, bool& more);
@@ -217,7 +217,8 @@ class Shard : private kafka::EventHandler {
   void mute(std::uint16_t index);
   void hear_muted_again();
   void read_clocks();
-  void rest(Rest choice, std::uint32_t nap_us);
+  [[nodiscard]] Nap next_nap() const;
+  void rest(Rest choice, Nap naps);
   void wait(std::int64_t timeout_ns);
   [[nodiscard]] bool anybody_waits() const;
   void listen_to_kafka(bool on);

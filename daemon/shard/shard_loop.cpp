@@ -47,8 +47,7 @@ void Shard::run() {
     environment_.stats.beat(index_, Activity::working);
     serve_commands();
     bool more = false;
-    std::int64_t linger_ms = INT64_MAX / 1000;  // RestPolicy counts in microseconds
-    const std::uint64_t records = take_round(more, linger_ms);
+    const std::uint64_t records = take_round(more);
     serve_kafka();
     finish_touched();
     check_drain();
@@ -58,8 +57,8 @@ void Shard::run() {
       }
     }
     if (!stopping_) {
-      const std::uint32_t nap_us = policy_.nap_us(linger_ms);
-      rest(policy_.decide(records, more, nap_us), nap_us);
+      const Nap nap = next_nap();
+      rest(policy_.decide(records, more, nap), nap);
     }
   }
   drain_.reset();
@@ -74,7 +73,7 @@ void Shard::run() {
   slots_.clear();
 }
 
-std::uint64_t Shard::take_round(bool& more, std::int64_t& least_linger_ms) {
+std::uint64_t Shard::take_round(bool& more) {
   stats_.add(ShardCounter::rounds);
   throttled_until_ns_ = 0;
   read_clocks();
@@ -85,7 +84,6 @@ std::uint64_t Shard::take_round(bool& more, std::int64_t& least_linger_ms) {
     Slot& slot = slots_[index];
     const std::uint64_t taken = take_from(index, more);
     records += taken;
-    least_linger_ms = std::min(least_linger_ms, slot.instance->linger_ms());
     slot.empty_rounds = taken == 0 ? slot.empty_rounds + 1 : 0;
     if (slot.rings.looked(taken != 0)) {
       mute(index);

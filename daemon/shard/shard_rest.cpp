@@ -42,7 +42,20 @@ bool Shard::anything_published() const {
   });
 }
 
-void Shard::rest(Rest choice, std::uint32_t nap_us) {
+Nap Shard::next_nap() const {
+  std::int64_t linger_ms = INT64_MAX / 1000;  // RestPolicy counts in microseconds
+  std::uint64_t in_flight = UINT64_MAX;
+  for (const std::uint16_t index : active_) {
+    const kafka::Instance& instance = *slots_[index].instance;
+    linger_ms = std::min(linger_ms, instance.linger_ms());
+    if (instance.linger_ms() == 0) {
+      in_flight = std::min(in_flight, instance.in_flight());
+    }
+  }
+  return policy_.nap(linger_ms, in_flight);
+}
+
+void Shard::rest(Rest choice, Nap naps) {
   const bool kafka_waits = std::any_of(profiles_.begin(), profiles_.end(),
                                        [](const auto& entry) { return entry.second.ready; });
   if (choice == Rest::none || kafka_waits) {
@@ -55,15 +68,15 @@ void Shard::rest(Rest choice, std::uint32_t nap_us) {
   // Workers whose records stay need not wake us: at half of a ring they ring in a nap, too. In a
   // sleep they would ring for each of them.
   const bool all_stay = staying != 0 && staying == active_.size();
-  const bool some_stay = staying != 0 && nap_us != 0;
+  const bool some_stay = staying != 0 && naps.us != 0;
   const bool short_nap = !all_stay && !active_.empty() && (choice == Rest::nap || some_stay);
   const bool nap = all_stay || short_nap;
-  std::int64_t timeout = short_nap ? std::int64_t{nap_us} * 1000 : next_deadline_ns();
+  std::int64_t timeout = short_nap ? std::int64_t{naps.us} * 1000 : next_deadline_ns();
   if (all_stay) {
     // Nobody rings for credit that runs out.
     timeout = std::min(timeout, kStayNapNs);
   }
-  listen_to_kafka(!short_nap || policy_.answers_end_nap(anybody_waits()));
+  listen_to_kafka(!short_nap || naps.until_answer || policy_.answers_end_nap(anybody_waits()));
   const auto state = nap ? ipc::ShardState::napping : ipc::ShardState::asleep;
   if (!rest_.rest(state, [this] { return anything_published(); })) {
     wait(0);

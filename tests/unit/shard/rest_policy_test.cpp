@@ -6,14 +6,17 @@ namespace kfast::daemon::shard {
 namespace {
 
 constexpr std::uint32_t kNapUs = 2500;
+constexpr Nap kNap{kNapUs, false};
+constexpr Nap kGather{kNapUs, true};
+constexpr Nap kNone{};
 
 class RestPolicyTest : public ::testing::Test {
  protected:
   /// What is decided in the end where each round has so many records.
-  Rest after_rounds(int rounds, std::uint64_t records, std::uint32_t nap_us) {
+  Rest after_rounds(int rounds, std::uint64_t records, Nap nap) {
     Rest rest = Rest::none;
     for (int round = 0; round < rounds; ++round) {
-      rest = policy_.decide(records, false, nap_us);
+      rest = policy_.decide(records, false, nap);
     }
     return rest;
   }
@@ -22,40 +25,52 @@ class RestPolicyTest : public ::testing::Test {
 };
 
 TEST_F(RestPolicyTest, ANapIsAtMostHalfOfWhatRecordsLinger) {
-  EXPECT_EQ(policy_.nap_us(1), 500U);
-  EXPECT_EQ(policy_.nap_us(4), 2000U);
-  EXPECT_EQ(policy_.nap_us(5), kNapUs);
-  EXPECT_EQ(policy_.nap_us(900'000), kNapUs);
-  EXPECT_EQ(policy_.nap_us(0), 0U);
+  EXPECT_EQ(policy_.nap(1, 100).us, 500U);
+  EXPECT_EQ(policy_.nap(4, 100).us, 2000U);
+  EXPECT_EQ(policy_.nap(5, 100).us, kNapUs);
+  EXPECT_EQ(policy_.nap(900'000, 100).us, kNapUs);
+  EXPECT_FALSE(policy_.nap(5, 100).until_answer);
 }
 
 TEST_F(RestPolicyTest, WithoutNapsThereIsNoneWhateverRecordsLinger) {
-  EXPECT_EQ(RestPolicy({0, 50}).nap_us(5), 0U);
+  RestPolicy never({0, 50});
+  EXPECT_EQ(never.nap(5, 0).us, 0U);
+  EXPECT_EQ(never.nap(0, 100).us, 0U);
+  EXPECT_EQ(never.decide(1, false, never.nap(0, 100)), Rest::none);
 }
 
 TEST_F(RestPolicyTest, ItNapsWhileRecordsComeAboutAsOftenAsNapsEnd) {
-  EXPECT_EQ(after_rounds(100, 1, kNapUs), Rest::nap);
-  EXPECT_EQ(after_rounds(100, 0, kNapUs), Rest::sleep);
+  EXPECT_EQ(after_rounds(100, 1, kNap), Rest::nap);
+  EXPECT_EQ(after_rounds(100, 0, kNap), Rest::sleep);
 }
 
 TEST_F(RestPolicyTest, ABurstDoesNotKeepItNapping) {
-  static_cast<void>(policy_.decide(1'000'000, false, kNapUs));
+  static_cast<void>(policy_.decide(1'000'000, false, kNap));
   int naps = 0;
-  while (policy_.decide(0, false, kNapUs) == Rest::nap) {
+  while (policy_.decide(0, false, kNap) == Rest::nap) {
     ++naps;
   }
   EXPECT_LT(naps, 50);
 }
 
 TEST_F(RestPolicyTest, WhatCanBeTakenAtOnceIs) {
-  EXPECT_EQ(policy_.decide(0, true, kNapUs), Rest::none);
-  EXPECT_EQ(policy_.decide(0, true, 0), Rest::none);
+  EXPECT_EQ(policy_.decide(0, true, kNap), Rest::none);
+  EXPECT_EQ(policy_.decide(0, true, kNone), Rest::none);
 }
 
 TEST_F(RestPolicyTest, WhereNobodyLingersItLooksForAWhileAndThenSleeps) {
-  static_cast<void>(policy_.decide(1, false, 0));
-  EXPECT_EQ(after_rounds(49, 0, 0), Rest::none);
-  EXPECT_EQ(policy_.decide(0, false, 0), Rest::sleep);
+  static_cast<void>(policy_.decide(1, false, kNone));
+  EXPECT_EQ(after_rounds(49, 0, kNone), Rest::none);
+  EXPECT_EQ(policy_.decide(0, false, kNone), Rest::sleep);
+}
+
+TEST_F(RestPolicyTest, WhereNobodyLingersRecordsGatherBehindThoseOnTheirWay) {
+  EXPECT_EQ(policy_.nap(0, 3).us, 0U);
+  EXPECT_EQ(policy_.nap(0, 4).us, kNapUs);
+  EXPECT_TRUE(policy_.nap(0, 4).until_answer);
+  EXPECT_EQ(policy_.decide(1, false, kGather), Rest::nap);
+  EXPECT_EQ(after_rounds(10, 0, kGather), Rest::nap);
+  EXPECT_EQ(policy_.decide(0, true, kGather), Rest::none);
 }
 
 TEST_F(RestPolicyTest, AnswersEndNapsUntilNobodyHasAskedForLong) {
