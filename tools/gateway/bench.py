@@ -98,8 +98,8 @@ class Bench:
     def bare_nginx(self):
         return self._nginx(lambda _, port: configuration.without_kfast(ROOT, port, max(self.gateway_processors)))
 
-    def proxy(self, processors):
-        return self._running(lambda at: Proxy(self._programs, at, self._brokers, self.linger_ms, processors))
+    def proxy(self, processors, linger_ms):
+        return self._running(lambda at: Proxy(self._programs, at, self._brokers, linger_ms, processors))
 
     def count(self, name, nginx, topics, killed=False):
         """Every record that nginx was told is accepted, since the last count, is in Kafka: once; after kills, at least

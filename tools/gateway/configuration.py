@@ -136,13 +136,13 @@ def _frame(root, port, processor, http, server):
     )
 
 
-def with_kfast(root, folder, port, processor, log=LOG, waits=False, json=False, watch_loop=False, proxy_port=1):
-    """`log`: the options of what records are logged by; `waits`: another producer waits for its records; `json`:
-    kfast_log.lua, too."""
+def with_kfast(root, folder, port, processor, log=LOG, waits="", json=False, watch_loop=False, proxy_port=1):
+    """`log`: the options of what records are logged by; `waits`: another producer, with this profile, waits for its
+    records; `json`: kfast_log.lua, too."""
     producers = [f"    producer = require('resty.kfast').new_producer {log}"]
     if waits:
-        producers.append("    waiting = require('resty.kfast').new_producer()")
-        producers.append("    require('kfast_endpoint').start()")
+        producers.append(f"    waiting = require('resty.kfast').new_producer {{profile = '{waits}'}}")
+        producers.append(f"    require('kfast_endpoint').start {{profile = '{waits}'}}")
     if json:
         producers.append(f'    require("kfast_log").start {{topic = "json", producer = {log}}}')
     watch = "bench.watch_loop()" if watch_loop else ""

@@ -121,6 +121,7 @@ class Kfastd:
         self.configuration.write_text(
             f'[clusters.main]\n"bootstrap.servers" = "{brokers}"\n'
             f'[profiles.default]\ncluster = "main"\n"linger.ms" = {linger_ms}\n'
+            '[profiles.at_once]\ncluster = "main"\n"linger.ms" = 0\n'
             f'[[allow]]\nuser = "{_user()}"\nproduce = ["*"]\n'
         )
         os.environ["KFAST_SOCKET_DIR"] = str(self._folder)

@@ -48,7 +48,7 @@ def _stretch(bench, nginx, rate, seconds):
 def measure(bench):
     bench.kafka.create("soak")
     bench.kafka.create("wait")
-    with bench.nginx(waits=True) as nginx:
+    with bench.nginx(waits="default") as nginx:
         rate = half_load(bench, nginx) // 2
         seconds = min(STRETCH_SECONDS, bench.soak_minutes * 60 / 3)
         _stretch(bench, nginx, rate, seconds)  # rings are touched, traces made
