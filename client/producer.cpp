@@ -267,19 +267,21 @@ int Producer::wait_for_outcomes(std::uint64_t end, int timeout_ms) noexcept {
   const Deadline deadline(timeout_ms);
   advance();
   int result = KFAST_OK;
+  bool in_time = true;
   while (!channel_.has_outcomes_until(end)) {
     if (closed_) {
       result = closed();
+      break;
+    }
+    if (!in_time) {
+      result = timed_out();
       break;
     }
     channel_.arm();
     if (channel_.has_outcomes_until(end)) {
       break;
     }
-    if (!wait(deadline, -1)) {
-      result = closed_ ? closed() : timed_out();
-      break;
-    }
+    in_time = wait(deadline, -1);
   }
   pass_wake_on();
   return result;

@@ -88,6 +88,7 @@ int Producer::write_all(kfast_record_t* records, std::size_t count, std::size_t&
       break;
     }
     if (!in_time) {
+      static_cast<void>(refuse(refusal, record_of(records[done])));
       code = KFAST_ERR_TIMED_OUT;
       break;
     }
