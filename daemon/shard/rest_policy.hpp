@@ -24,7 +24,9 @@ struct Nap {
 /// Kafka's next answer, as group commits do: requests get fewer, so each is answered sooner. A few
 /// may be on their way without that, or one worker's next record would wait for its last one's
 /// answer. With more, an idempotent librdkafka makes no request for their partition anyway
-/// (rd_kafka_toppar_producer_serve: five records), and polls without a pause until it may.
+/// (rd_kafka_toppar_producer_serve: five records), and polls without a pause until it may. Where
+/// what is on its way stays there, as with a partition that has no leader, and few come, that would
+/// only delay them: then it is tried again now and then.
 class RestPolicy {
  public:
   struct Limits {
@@ -34,15 +36,22 @@ class RestPolicy {
   };
   explicit RestPolicy(Limits limits) : limits_(limits) {}
 
-  /// The nap where the active channels' profiles linger `linger_ms` at least, and each of those that
-  /// do not linger has `in_flight` records or more on their way.
-  [[nodiscard]] Nap nap(std::int64_t linger_ms, std::uint64_t in_flight) const {
-    if (linger_ms <= 0) {
-      return in_flight >= kWorthGathering && limits_.nap_us != 0 ? Nap{limits_.nap_us, true}
-                                                                 : Nap{};
-    }
+  /// The nap where all active channels' profiles linger, `linger_ms` at least.
+  [[nodiscard]] Nap nap(std::int64_t linger_ms) const {
     return {static_cast<std::uint32_t>(std::min<std::int64_t>(limits_.nap_us, linger_ms * 500)),
             false};
+  }
+
+  /// The nap where some do not linger, each with `in_flight` records or more on their way, and the
+  /// others linger `linger_ms` at least.
+  [[nodiscard]] Nap gather(std::int64_t linger_ms, std::uint64_t in_flight) const {
+    return in_flight < kWorthGathering || limits_.nap_us == 0 ? Nap{}
+                                                              : Nap{nap(linger_ms).us, true};
+  }
+
+  /// Whether a nap that no answer ended was worth its time, by the records that came in it.
+  [[nodiscard]] bool gathering_paid(std::uint64_t records) const {
+    return records >= kWorthGathering;
   }
 
   /// `records` were taken in the round; `more` says that some could be taken at once.

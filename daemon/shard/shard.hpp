@@ -217,9 +217,9 @@ class Shard : private kafka::EventHandler {
   void mute(std::uint16_t index);
   void hear_muted_again();
   void read_clocks();
-  [[nodiscard]] Nap next_nap() const;
+  [[nodiscard]] Nap next_nap(std::uint64_t records);
   void rest(Rest choice, Nap naps);
-  void wait(std::int64_t timeout_ns);
+  bool wait(std::int64_t timeout_ns);
   [[nodiscard]] bool anybody_waits() const;
   void listen_to_kafka(bool on);
   void check_drain();
@@ -250,6 +250,8 @@ class Shard : private kafka::EventHandler {
   std::map<std::uint32_t, std::uint16_t> by_number_;
   std::map<uid_t, policy::RateLimit> rates_;
   std::uint64_t throttled_until_ns_ = 0;  // 0: nobody
+  std::uint64_t gather_again_ns_ = 0;     // when records may gather again; 0: they may
+  bool unanswered_ = false;               // a nap for Kafka's answer has ended without it
   bool stopping_ = false;
   bool hears_kafka_ = true;
 

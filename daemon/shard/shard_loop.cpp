@@ -57,7 +57,7 @@ void Shard::run() {
       }
     }
     if (!stopping_) {
-      const Nap nap = next_nap();
+      const Nap nap = more ? Nap{} : next_nap(records);
       rest(policy_.decide(records, more, nap), nap);
     }
   }

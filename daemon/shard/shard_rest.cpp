@@ -26,6 +26,9 @@ using telemetry::ShardCounter;
 /// While records stay in their rings: how often the shard looks how much of them is used.
 constexpr std::int64_t kStayNapNs = 20'000'000;
 
+/// For how long no records gather where that did not pay.
+constexpr std::uint64_t kGatherAgainNs = 100'000'000;
+
 }  // namespace
 
 // What holds records back must not fill a ring or use up a client's credit, nor hold up a drain or
@@ -42,24 +45,37 @@ bool Shard::anything_published() const {
   });
 }
 
-Nap Shard::next_nap() const {
+Nap Shard::next_nap(std::uint64_t records) {
+  if (unanswered_ && !policy_.gathering_paid(records)) {
+    gather_again_ns_ = now_ns(CLOCK_MONOTONIC_COARSE) + kGatherAgainNs;
+  }
+  unanswered_ = false;
   std::int64_t linger_ms = INT64_MAX / 1000;  // RestPolicy counts in microseconds
+  bool all_linger = true;
   std::uint64_t in_flight = UINT64_MAX;
   for (const std::uint16_t index : active_) {
     const kafka::Instance& instance = *slots_[index].instance;
-    linger_ms = std::min(linger_ms, instance.linger_ms());
-    if (instance.linger_ms() == 0) {
+    if (instance.linger_ms() > 0) {
+      linger_ms = std::min(linger_ms, instance.linger_ms());
+    } else {
+      all_linger = false;
       in_flight = std::min(in_flight, instance.in_flight());
     }
   }
-  return policy_.nap(linger_ms, in_flight);
+  if (all_linger) {
+    return policy_.nap(linger_ms);
+  }
+  const bool may_gather =
+      gather_again_ns_ == 0 || now_ns(CLOCK_MONOTONIC_COARSE) >= gather_again_ns_;
+  gather_again_ns_ = may_gather ? 0 : gather_again_ns_;
+  return may_gather ? policy_.gather(linger_ms, in_flight) : Nap{};
 }
 
 void Shard::rest(Rest choice, Nap naps) {
   const bool kafka_waits = std::any_of(profiles_.begin(), profiles_.end(),
                                        [](const auto& entry) { return entry.second.ready; });
   if (choice == Rest::none || kafka_waits) {
-    wait(0);
+    static_cast<void>(wait(0));
     return;
   }
   const auto staying = static_cast<std::size_t>(
@@ -79,13 +95,14 @@ void Shard::rest(Rest choice, Nap naps) {
   listen_to_kafka(!short_nap || naps.until_answer || policy_.answers_end_nap(anybody_waits()));
   const auto state = nap ? ipc::ShardState::napping : ipc::ShardState::asleep;
   if (!rest_.rest(state, [this] { return anything_published(); })) {
-    wait(0);
+    static_cast<void>(wait(0));
     return;
   }
   stats_.add(nap ? ShardCounter::naps : ShardCounter::sleeps);
   environment_.stats.beat(index_, Activity::idle);
-  wait(timeout);
+  const bool anything = wait(timeout);
   rest_.wake();
+  unanswered_ = naps.until_answer && !anything;
   if (!hears_kafka_) {
     for (auto& [name, profile] : profiles_) {
       profile.ready = true;
@@ -143,7 +160,7 @@ std::int64_t Shard::next_deadline_ns() {
   return timeout;
 }
 
-void Shard::wait(std::int64_t timeout_ns) {
+bool Shard::wait(std::int64_t timeout_ns) {
   std::array<epoll_event, 64> events{};
   timespec timeout{};
   timeout.tv_sec = timeout_ns < 0 ? 0 : static_cast<time_t>(timeout_ns / 1'000'000'000);
@@ -173,6 +190,7 @@ void Shard::wait(std::int64_t timeout_ns) {
       }
     }
   }
+  return count != 0;
 }
 
 }  // namespace kfast::daemon::shard

@@ -16,6 +16,14 @@ def kfastd(kafka):
         yield kfastd
 
 
+@pytest.fixture
+def at_once(kafka):
+    """A kfastd whose records do not linger; those for a topic that does not exist yet wait for it for long."""
+    properties = {"linger.ms": "0", "topic.metadata.propagation.max.ms": "600000"}
+    with Kfastd(config_for(kafka.bootstrap, properties)) as kfastd:
+        yield kfastd
+
+
 def naps(kfastd) -> int:
     return kfastctl.stat(kfastd.socket_dir).value("kfast_shard_naps_total")
 
@@ -73,3 +81,25 @@ def test_a_broker_that_answers_after_the_naps_is_heard(kafka, kfastd, paused):
         )
         kafka.resume(1)
         assert {each.outcome for each in worker.wait_reports(sent)} == {DELIVERED}
+
+
+def test_without_linger_records_gather_while_others_are_on_their_way(kafka, at_once):
+    topic = kafka.topic("gathered")
+    with Worker(at_once.socket_dir) as worker:
+        sent = nap_for_long(at_once, worker, topic)
+        assert {each.outcome for each in worker.wait_reports(sent)} == {DELIVERED}
+
+
+def test_who_waits_beside_records_that_stay_does_not_sit_out_naps(kafka, at_once):
+    topic, late = kafka.topic("healthy"), "not-there-yet"
+    waits = 400
+    with Worker(at_once.socket_dir) as stuck, Worker(at_once.socket_dir) as patient:
+        for _ in range(8):
+            stuck.send(late, None, b"v")
+        before = naps(at_once)
+        for n in range(waits):
+            assert patient.send_wait(topic, None, b"%d" % n).outcome == DELIVERED
+        # One in 100 ms tries whether there is an answer by now.
+        assert naps(at_once) - before < waits / 2
+        kafka.create_topic(late)
+        assert {each.outcome for each in stuck.wait_reports(8)} == {DELIVERED}

@@ -25,18 +25,18 @@ class RestPolicyTest : public ::testing::Test {
 };
 
 TEST_F(RestPolicyTest, ANapIsAtMostHalfOfWhatRecordsLinger) {
-  EXPECT_EQ(policy_.nap(1, 100).us, 500U);
-  EXPECT_EQ(policy_.nap(4, 100).us, 2000U);
-  EXPECT_EQ(policy_.nap(5, 100).us, kNapUs);
-  EXPECT_EQ(policy_.nap(900'000, 100).us, kNapUs);
-  EXPECT_FALSE(policy_.nap(5, 100).until_answer);
+  EXPECT_EQ(policy_.nap(1).us, 500U);
+  EXPECT_EQ(policy_.nap(4).us, 2000U);
+  EXPECT_EQ(policy_.nap(5).us, kNapUs);
+  EXPECT_EQ(policy_.nap(900'000).us, kNapUs);
+  EXPECT_FALSE(policy_.nap(5).until_answer);
 }
 
 TEST_F(RestPolicyTest, WithoutNapsThereIsNoneWhateverRecordsLinger) {
   RestPolicy never({0, 50});
-  EXPECT_EQ(never.nap(5, 0).us, 0U);
-  EXPECT_EQ(never.nap(0, 100).us, 0U);
-  EXPECT_EQ(never.decide(1, false, never.nap(0, 100)), Rest::none);
+  EXPECT_EQ(never.nap(5).us, 0U);
+  EXPECT_EQ(never.gather(5, 100).us, 0U);
+  EXPECT_EQ(never.decide(1, false, never.gather(5, 100)), Rest::none);
 }
 
 TEST_F(RestPolicyTest, ItNapsWhileRecordsComeAboutAsOftenAsNapsEnd) {
@@ -65,9 +65,13 @@ TEST_F(RestPolicyTest, WhereNobodyLingersItLooksForAWhileAndThenSleeps) {
 }
 
 TEST_F(RestPolicyTest, WhereNobodyLingersRecordsGatherBehindThoseOnTheirWay) {
-  EXPECT_EQ(policy_.nap(0, 3).us, 0U);
-  EXPECT_EQ(policy_.nap(0, 4).us, kNapUs);
-  EXPECT_TRUE(policy_.nap(0, 4).until_answer);
+  EXPECT_FALSE(policy_.gather(5, 3).until_answer);
+  EXPECT_EQ(policy_.gather(5, 3).us, 0U);
+  EXPECT_TRUE(policy_.gather(5, 4).until_answer);
+  EXPECT_EQ(policy_.gather(5, 4).us, kNapUs);
+  EXPECT_EQ(policy_.gather(1, 4).us, 500U) << "others of the shard linger";
+  EXPECT_FALSE(policy_.gathering_paid(3));
+  EXPECT_TRUE(policy_.gathering_paid(4));
   EXPECT_EQ(policy_.decide(1, false, kGather), Rest::nap);
   EXPECT_EQ(after_rounds(10, 0, kGather), Rest::nap);
   EXPECT_EQ(policy_.decide(0, true, kGather), Rest::none);
