@@ -64,12 +64,13 @@ def measure(bench):
     bench.kafka.create("wait")
     bench.kafka.create("proxied")
     goals, found = [], {}
-    for profile, linger_ms in {"at_once": 0, "default": bench.linger_ms}.items():
+    for linger_ms in dict.fromkeys((0, bench.linger_ms)):
+        profile = "default" if linger_ms else "at_once"
         runs = _runs(bench, profile, linger_ms)
         figures = _medians(runs)
         _print(linger_ms, figures)
         found |= {f"{way}, {connections}, linger.ms={linger_ms}": its for (way, connections), its in runs.items()}
-        if profile == "at_once":
+        if linger_ms == 0:
             goals = [goal for connections in CONNECTIONS for goal in _goals(figures, connections)]
     return found, goals
 
