@@ -53,10 +53,10 @@ int Producer::wait_until(std::int64_t position, int timeout_ms, const Deadline& 
   Awaited awaited(position);
   channel_.begin_wait(awaited);
   const auto outcome = [&]() noexcept -> int {
-    bool in_time = true;
+    bool in_time = timeout_ms != 0;
     for (;;) {
       Arrival arrival = channel_.look_for(awaited);
-      if (arrival == Arrival::pending && timeout_ms != 0 && in_time && !closed_) {
+      if (arrival == Arrival::pending && in_time && !closed_) {
         // Ask to be woken, and look again: what came in between is seen.
         channel_.arm();
         arrival = channel_.look_for(awaited);
@@ -84,7 +84,7 @@ int Producer::wait_until(std::int64_t position, int timeout_ms, const Deadline& 
       if (closed_) {
         return closed();
       }
-      if (timeout_ms == 0 || !in_time) {
+      if (!in_time) {
         return late(position);
       }
       // Also when the time is over: its last look may have brought the report.

@@ -217,7 +217,8 @@ class Shard : private kafka::EventHandler {
   void mute(std::uint16_t index);
   void hear_muted_again();
   void read_clocks();
-  [[nodiscard]] Nap next_nap(std::uint64_t records);
+  void judge_gathering(std::uint64_t records);
+  [[nodiscard]] Nap next_nap();
   void rest(Rest choice, Nap naps);
   bool wait(std::int64_t timeout_ns);
   [[nodiscard]] bool anybody_waits() const;

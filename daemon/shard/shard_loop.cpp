@@ -48,6 +48,7 @@ void Shard::run() {
     serve_commands();
     bool more = false;
     const std::uint64_t records = take_round(more);
+    judge_gathering(records);
     serve_kafka();
     finish_touched();
     check_drain();
@@ -57,7 +58,7 @@ void Shard::run() {
       }
     }
     if (!stopping_) {
-      const Nap nap = more ? Nap{} : next_nap(records);
+      const Nap nap = more ? Nap{} : next_nap();
       rest(policy_.decide(records, more, nap), nap);
     }
   }

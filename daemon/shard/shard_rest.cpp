@@ -11,6 +11,7 @@
 #include <cstring>
 #include <ctime>
 #include <iterator>
+#include <utility>
 
 #include "shard/clock.hpp"
 #include "shard/epoll_tag.hpp"
@@ -45,11 +46,15 @@ bool Shard::anything_published() const {
   });
 }
 
-Nap Shard::next_nap(std::uint64_t records) {
-  if (unanswered_ && !policy_.gathering_paid(records)) {
+// Of the nap before this round.
+void Shard::judge_gathering(std::uint64_t records) {
+  const bool unanswered = std::exchange(unanswered_, false);
+  if (unanswered && !policy_.gathering_paid(records)) {
     gather_again_ns_ = now_ns(CLOCK_MONOTONIC_COARSE) + kGatherAgainNs;
   }
-  unanswered_ = false;
+}
+
+Nap Shard::next_nap() {
   std::int64_t linger_ms = INT64_MAX / 1000;  // RestPolicy counts in microseconds
   bool all_linger = true;
   std::uint64_t in_flight = UINT64_MAX;
@@ -75,7 +80,7 @@ void Shard::rest(Rest choice, Nap naps) {
   const bool kafka_waits = std::any_of(profiles_.begin(), profiles_.end(),
                                        [](const auto& entry) { return entry.second.ready; });
   if (choice == Rest::none || kafka_waits) {
-    static_cast<void>(wait(0));
+    wait(0);
     return;
   }
   const auto staying = static_cast<std::size_t>(
@@ -95,7 +100,7 @@ void Shard::rest(Rest choice, Nap naps) {
   listen_to_kafka(!short_nap || naps.until_answer || policy_.answers_end_nap(anybody_waits()));
   const auto state = nap ? ipc::ShardState::napping : ipc::ShardState::asleep;
   if (!rest_.rest(state, [this] { return anything_published(); })) {
-    static_cast<void>(wait(0));
+    wait(0);
     return;
   }
   stats_.add(nap ? ShardCounter::naps : ShardCounter::sleeps);
@@ -160,6 +165,7 @@ std::int64_t Shard::next_deadline_ns() {
   return timeout;
 }
 
+/// False: the time is over, and nothing came.
 bool Shard::wait(std::int64_t timeout_ns) {
   std::array<epoll_event, 64> events{};
   timespec timeout{};

@@ -6,7 +6,7 @@ import pytest
 
 from harness import kfastctl
 from harness.daemon import Kfastd, config_for
-from harness.kfast import DELIVERED
+from harness.kfast import DELIVERED, QUEUE_FULL, KfastError
 from harness.worker import Worker
 
 
@@ -18,7 +18,7 @@ def kfastd(kafka):
 
 @pytest.fixture
 def at_once(kafka):
-    """A kfastd whose records do not linger; those for a topic that does not exist yet wait for it for long."""
+    """Its records do not linger; those for a topic that does not exist yet wait for it for long."""
     properties = {"linger.ms": "0", "topic.metadata.propagation.max.ms": "600000"}
     with Kfastd(config_for(kafka.bootstrap, properties)) as kfastd:
         yield kfastd
@@ -42,11 +42,15 @@ def nap_for_long(kfastd, worker, topic) -> int:
     return sent
 
 
-def test_who_waits_for_the_last_report_after_many_naps_is_woken(kafka, kfastd):
+def nap_and_wait(kafka, kfastd) -> None:
     topic = kafka.topic("napped")
     with Worker(kfastd.socket_dir) as worker:
         sent = nap_for_long(kfastd, worker, topic)
         assert {each.outcome for each in worker.wait_reports(sent)} == {DELIVERED}
+
+
+def test_who_waits_for_the_last_report_after_many_naps_is_woken(kafka, kfastd):
+    nap_and_wait(kafka, kfastd)
 
 
 def test_who_only_looks_finds_the_reports_of_all(kafka, kfastd):
@@ -84,10 +88,24 @@ def test_a_broker_that_answers_after_the_naps_is_heard(kafka, kfastd, paused):
 
 
 def test_without_linger_records_gather_while_others_are_on_their_way(kafka, at_once):
-    topic = kafka.topic("gathered")
+    nap_and_wait(kafka, at_once)
+
+
+def test_a_kfastd_killed_while_records_gather_in_a_full_ring_loses_none(kafka, at_once, paused):
+    topic, accepted = kafka.topic("gathered"), 0
     with Worker(at_once.socket_dir) as worker:
-        sent = nap_for_long(at_once, worker, topic)
-        assert {each.outcome for each in worker.wait_reports(sent)} == {DELIVERED}
+        worker.wait_reports(nap_for_long(at_once, worker, topic))
+        paused()
+        with pytest.raises(KfastError) as full:
+            while True:
+                worker.send(topic, None, b"%01000d" % accepted)
+                accepted += 1
+        assert full.value.code == QUEUE_FULL and accepted > 100
+        at_once.restart(kill=True)
+        kafka.resume(1)
+        worker.flush()
+    values = {record.value for record in kafka.witness.read_topics([topic])[topic]}
+    assert values == {b"v"} | {b"%01000d" % n for n in range(accepted)}
 
 
 def test_who_waits_beside_records_that_stay_does_not_sit_out_naps(kafka, at_once):
