@@ -97,10 +97,10 @@ class Generator {
                                                static_cast<double>(kSecond) / load_.rate);
   }
 
-  /// When something is to be sent that no answer brings about.
+  /// When something is to be done that no answer brings about.
   [[nodiscard]] std::uint64_t next_due() const {
     const bool waits = load_.rate > 0 && !idle_.empty() && due(sent_) < end_;
-    return waits ? due(sent_) : end_ + kPatience;
+    return waits ? due(sent_) : out() > 0 ? end_ + kPatience : end_;
   }
 
   void send_on(std::uint64_t due_ns) {
