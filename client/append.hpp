@@ -140,11 +140,16 @@ template <bool kExtended>
 /// kfastd has read these lines a lap ago, so a worker that sends now and then finds them in no cache
 /// of its own, and the fence of its next send would wait for each. Here nobody waits.
 [[gnu::always_inline]] inline void Channel::fetch_next(std::uint64_t newest) noexcept {
+  fetch_at(writer_.tail(), writer_.tail() - newest);
+}
+
+/// Begins to fetch what a frame of `size` bytes at the position `from` would be written to.
+[[gnu::always_inline]] inline void Channel::fetch_at(std::uint64_t from,
+                                                     std::uint64_t size) noexcept {
   const std::uint64_t mask = writer_.capacity() - 1;
-  const std::uint64_t size = writer_.tail() - newest;
   const std::uint64_t ahead = size < kMaxFetch ? size : kMaxFetch;
   for (std::uint64_t at = 0; at < ahead; at += kFetchBytes) {
-    fetch_to_write(ring_ + ((writer_.tail() + at) & mask));
+    fetch_to_write(ring_ + ((from + at) & mask));
   }
 }
 

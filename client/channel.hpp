@@ -181,6 +181,7 @@ class Channel {
   void count_frame(std::uint64_t position) noexcept;
   void wake_daemon() noexcept;
   void fetch_next(std::uint64_t newest) noexcept;
+  void fetch_at(std::uint64_t from, std::uint64_t size) noexcept;
   void bind_daemon_side(const ipc::Opened& opened, std::uint64_t head) noexcept;
   [[nodiscard]] int read_out_reports(ErrorText& why) noexcept;
   void keep(const kfast_report_t& report) noexcept;
