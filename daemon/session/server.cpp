@@ -77,6 +77,11 @@ Session* Server::find_session(std::uint64_t id) {
 
 Server::~Server() {
   remove_files(environment_.config.daemon, listeners_);
+  // Before the bells: a worker whose bell has ended looks at its session, and has one that looks
+  // alive rung for again, at a socket that is not there.
+  for (const auto& [id, session] : sessions_) {
+    static_cast<void>(session->link()->hang_up());
+  }
 }
 
 void Server::policy_changed() {

@@ -127,3 +127,19 @@ def test_a_bell_that_nobody_reads_ends_rather_than_miss_that_a_session_ended(kfa
             while more := bell.receive():
                 said += more
             assert set(said) == set(b"+")
+
+
+def test_when_kfastd_stops_a_bell_ends_after_the_sessions_that_it_rings_for(kfastd):
+    with RawSession(kfastd.socket_dir) as first, RawSession(kfastd.socket_dir) as second:
+        hellos = [Bell.hello(*session.greet()) for session in (first, second)]
+        with Bell(kfastd.socket_dir) as bell:
+            bell.send(hellos[0] + hellos[1])
+            said = b""
+            while len(said) < 2:
+                said += bell.receive()
+            kfastd.terminate()
+            while bell.receive():
+                pass
+            for session in (first, second):
+                session.socket.settimeout(0)
+                session.wait_end()
